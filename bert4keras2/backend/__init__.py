@@ -1,0 +1,58 @@
+"""Keras as scripts see it, and functions on tensors shared by layers and scripts."""
+
+from bert4keras2.backend.activations import (
+    gelu_erf,
+    gelu_tanh,
+    get_activation,
+    leaky_relu,
+    resolve_activation,
+    set_gelu,
+    swish,
+)
+from bert4keras2.backend.functions import (
+    align,
+    apply_rotary_position_embeddings,
+    attention_normalize,
+    batch_gather,
+    divisible_temporal_padding,
+    piecewise_linear,
+    pool1d,
+    root_mean_square,
+    sequence_masking,
+    sinusoidal_embeddings,
+)
+from bert4keras2.backend.initializers import DepthScaledNormal, Sinusoidal, TruncatedNormal
+from bert4keras2.backend.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
+from bert4keras2.backend.model import Model
+from bert4keras2.backend.namespace import keras
+from bert4keras2.backend.registry import register
+from bert4keras2.backend.seeds import set_seed
+
+__all__ = [
+    "DepthScaledNormal",
+    "Model",
+    "Sinusoidal",
+    "TruncatedNormal",
+    "align",
+    "apply_rotary_position_embeddings",
+    "attention_normalize",
+    "batch_gather",
+    "divisible_temporal_padding",
+    "gelu_erf",
+    "gelu_tanh",
+    "get_activation",
+    "keras",
+    "leaky_relu",
+    "multilabel_categorical_crossentropy",
+    "piecewise_linear",
+    "pool1d",
+    "register",
+    "resolve_activation",
+    "root_mean_square",
+    "sequence_masking",
+    "set_gelu",
+    "set_seed",
+    "sinusoidal_embeddings",
+    "sparse_multilabel_categorical_crossentropy",
+    "swish",
+]

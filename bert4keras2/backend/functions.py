@@ -1,0 +1,271 @@
+"""Functions on tensors that layers and training scripts share, over keras.ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+__all__ = [
+    "align",
+    "apply_rotary_position_embeddings",
+    "attention_normalize",
+    "batch_gather",
+    "divisible_temporal_padding",
+    "most_negative",
+    "piecewise_linear",
+    "pool1d",
+    "root_mean_square",
+    "sequence_masking",
+    "sinusoidal_embeddings",
+]
+
+# Length at which the logits of "softmax_plus" keep their scale, and the length below which they stop shrinking.
+SOFTMAX_PLUS_LENGTH, SOFTMAX_PLUS_FLOOR = 512, 16
+
+
+def most_negative(dtype: str) -> float:
+    """Return a finite value of `dtype` that a softmax turns into zero and that never overflows when added to."""
+    return -3e4 if dtype == "float16" else -1e30
+
+
+def align(tensor, axes: list[int], ndim: int | None = None):
+    """Return `tensor` with its axes moved to the positions `axes` of a tensor of rank `ndim`, other axes being 1.
+
+    Args:
+        tensor: a tensor of rank len(axes).
+        axes: increasing positions, negative ones counted from the end.
+        ndim: the rank of the result; max(axes) + 1 if None.
+    """
+    if len(axes) != len(tensor.shape):
+        raise ValueError(f"align() got {len(axes)} axes for a tensor of rank {len(tensor.shape)}")
+    ndim = ndim or max(axes) + 1
+    axes = [axis % ndim for axis in axes]
+    if axes != sorted(set(axes)):
+        raise ValueError(f"align() needs increasing axes, not {axes}")
+    for axis in range(ndim):
+        if axis not in axes:
+            tensor = ops.expand_dims(tensor, axis)
+    return tensor
+
+
+def _fill(x, mask, value):
+    """Return `x` where `mask` is true and `value` ("inf", "-inf" or a number) elsewhere."""
+    number = float(value)
+    return ops.where(mask, x, ops.cast(number, x.dtype))
+
+
+def sequence_masking(x, mask=None, value: float | str = 0, axis: int | None = None, bias=None):
+    """Replace the masked positions of a sequence and add a bias.
+
+    Args:
+        x: (B, ..., T, ...) tensor.
+        mask: (B, T), true or 1 at real positions; None keeps all.
+        value: what masked positions become; a number, "inf" or "-inf" (both are true infinities).
+        axis: the axis of T in `x`, 1 by default.
+        bias: a tensor that broadcasts to `x`: a boolean one masks (as `mask` does), a float one is added.
+
+    Returns:
+        A tensor of the shape of `x`.
+    """
+    if mask is None and bias is None:
+        return x
+    visible = None
+    if mask is not None:
+        axis = (1 if axis is None else axis) % len(x.shape)
+        visible = align(ops.cast(mask, "bool"), [0, axis], len(x.shape))
+    if bias is not None:
+        while len(bias.shape) > 2 and len(bias.shape) < len(x.shape):
+            bias = ops.expand_dims(bias, 1)
+        if _is_bool(bias):
+            visible = bias if visible is None else ops.logical_and(visible, bias)
+        else:
+            x = x + ops.cast(bias, x.dtype)
+    return x if visible is None else _fill(x, visible, value)
+
+
+def _is_bool(x) -> bool:
+    return "bool" in str(x.dtype)
+
+
+def attention_normalize(a, mask=None, axis: int = -1, method: str = "softmax", bias=None):
+    """Turn attention scores into weights.
+
+    Args:
+        a: (B, ..., T, S) scores.
+        mask: (B, S), true at visible keys; None shows all.
+        axis: the axis of the keys.
+        method: "softmax"; "squared_relu" (Hua et al., arXiv:2202.10447: relu(a)^2 / number of keys);
+            "softmax_plus" (softmax of a * log(n) / log(512) with n the number of keys, at least 16;
+            Su Jianlin, kexue.fm/archives/9019); "none" returns masked scores.
+        bias: boolean (a mask) or float (added), broadcast to `a`.
+
+    Returns:
+        Weights of the shape of `a`; a row without a visible key is finite.
+
+    Raises:
+        ValueError: for an unknown method.
+    """
+    if method == "none":
+        return sequence_masking(a, mask, "-inf", axis, bias)
+    bool_bias = bias is not None and _is_bool(bias)
+    visible = None
+    if mask is not None or bool_bias:
+        visible = sequence_masking(ops.ones_like(a), mask, 0, axis, bias if bool_bias else None) > 0
+    scores = sequence_masking(a, None, 0, axis, None if bool_bias else bias)
+    return normalize_scores(scores, visible, method, axis)
+
+
+def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = -1):
+    """Turn scores into attention weights, given which keys are visible.
+
+    Args:
+        scores: (..., S) scores in float32 or the compute dtype.
+        visible: boolean, broadcasts to `scores`; None shows all.
+        method: as in `attention_normalize`.
+        axis: the axis of the keys.
+    """
+    if method == "squared_relu":
+        weights = ops.square(ops.relu(scores))
+        if visible is not None:
+            weights = ops.where(visible, weights, ops.zeros_like(weights))
+        return weights / _count(scores, visible, axis, floor=1)
+    if method == "softmax_plus":
+        count = _count(scores, visible, axis, floor=SOFTMAX_PLUS_FLOOR)
+        scores = scores * ops.cast(ops.log(count) / np.log(SOFTMAX_PLUS_LENGTH), scores.dtype)
+    elif method != "softmax":
+        raise ValueError(f"Unknown normalization {method!r}; known are softmax, softmax_plus, squared_relu and none")
+    if visible is not None:
+        scores = ops.where(visible, scores, ops.cast(most_negative(str(scores.dtype)), scores.dtype))
+    return ops.softmax(scores, axis=axis)
+
+
+def _count(scores, visible, axis: int, floor: int):
+    """Return the number of visible keys per query, at least `floor`, with `axis` kept."""
+    ones = ops.ones_like(scores)
+    if visible is not None:
+        ones = ops.where(visible, ones, ops.zeros_like(ones))
+    return ops.maximum(ops.sum(ones, axis=axis, keepdims=True), ops.cast(floor, scores.dtype))
+
+
+def sinusoidal_embeddings(pos, dim: int, base: float = 10000):
+    """Return sinusoidal position vectors, sine and cosine interleaved (Vaswani et al., arXiv:1706.03762).
+
+    Args:
+        pos: (...) positions, integer or float.
+        dim: even width of a vector.
+        base: base of the geometric progression of wave lengths.
+
+    Returns:
+        (..., dim) float32; entry 2i is sin(pos * base^(-2i/dim)), entry 2i+1 its cosine.
+    """
+    sin, cos = sinusoids(pos, dim, base)
+    stacked = ops.stack([sin, cos], axis=-1)
+    return ops.reshape(stacked, (*ops.shape(pos), dim))
+
+
+def sinusoids(pos, dim: int, base: float = 10000):
+    """Return the sines and cosines of `sinusoidal_embeddings` as two (..., dim // 2) float32 tensors."""
+    if dim % 2:
+        raise ValueError(f"Sinusoidal positions need an even width, not {dim}")
+    frequencies = np.power(float(base), -2.0 * np.arange(dim // 2) / dim).astype("float32")
+    angles = ops.expand_dims(ops.cast(pos, "float32"), -1) * ops.convert_to_tensor(frequencies)
+    return ops.sin(angles), ops.cos(angles)
+
+
+def rotate(x, sin, cos):
+    """Rotate neighbouring pairs of the last axis by given angles (RoPE, Su et al., arXiv:2104.09864).
+
+    Args:
+        x: (..., D) tensor with D even.
+        sin, cos: (..., D // 2), broadcast to the pairs of `x`.
+    """
+    sin, cos = ops.cast(sin, x.dtype), ops.cast(cos, x.dtype)
+    shape = ops.shape(x)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    rotated = ops.stack([even * cos - odd * sin, odd * cos + even * sin], axis=-1)
+    return ops.reshape(rotated, shape)
+
+
+def apply_rotary_position_embeddings(sinusoidal, *tensors):
+    """Apply rotary positions to one or more tensors.
+
+    Args:
+        sinusoidal: (B | 1, T, D) output of `sinusoidal_embeddings`.
+        *tensors: (B, T, D) or (B, T, H, D) tensors.
+
+    Returns:
+        The rotated tensor, or a list of them if several were given.
+    """
+    if not tensors:
+        raise ValueError("apply_rotary_position_embeddings() needs at least one tensor after the sinusoidal table")
+    sin, cos = sinusoidal[..., 0::2], sinusoidal[..., 1::2]
+    outputs = []
+    for tensor in tensors:
+        axes = [0, 1, len(tensor.shape) - 1]
+        outputs.append(rotate(tensor, align(sin, axes), align(cos, axes)))
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def batch_gather(params, indices):
+    """Pick rows per batch element: (B, S, ...) and (B, N) integer indices give (B, N, ...)."""
+    indices = ops.cast(indices, "int32")
+    extra = len(params.shape) - 2
+    index = align(indices, [0, 1], 2 + extra)
+    shape = (*ops.shape(indices), *ops.shape(params)[2:])
+    return ops.take_along_axis(params, ops.broadcast_to(index, shape), axis=1)
+
+
+def divisible_temporal_padding(x, n: int):
+    """Pad axis 1 of (B, T, ...) with zeros at the end until its length is a multiple of `n`."""
+    missing = -ops.shape(x)[1] % n
+    return ops.pad(x, [[0, 0], [0, missing], *([[0, 0]] * (len(x.shape) - 2))])
+
+
+def pool1d(x, pool_size: int, strides: int = 1, padding: str = "valid", data_format=None, pool_mode: str = "max"):
+    """Pool (B, T, C) over T by "max" or "avg"."""
+    pools = {"max": ops.max_pool, "avg": ops.average_pool}
+    if pool_mode not in pools:
+        raise ValueError(f"pool1d() knows pool_mode 'max' and 'avg', not {pool_mode!r}")
+    return pools[pool_mode](x, pool_size, strides=strides, padding=padding, data_format=data_format)
+
+
+def root_mean_square(x, axis=None, keepdims: bool = False):
+    """Return the square root of the mean of squares over `axis`."""
+    return ops.sqrt(ops.mean(ops.square(x), axis=axis, keepdims=keepdims))
+
+
+def piecewise_linear(t, schedule: dict[int, float], from_zero: bool = True):
+    """Interpolate linearly between the points of a schedule.
+
+    Args:
+        t: step number, a scalar or tensor.
+        schedule: {step: value}; constant after the last step.
+        from_zero: start at (0, 0) unless the schedule has step 0; otherwise constant before the first step.
+
+    Returns:
+        float32 value(s) of the shape of `t`.
+
+    Raises:
+        ValueError: if the schedule is empty or has a negative step.
+    """
+    steps, values = schedule_points(schedule, from_zero)
+    t = ops.cast(t, "float32")
+    result = ops.full_like(t, values[0])
+    for (start, stop), (low, high) in zip(zip(steps, steps[1:]), zip(values, values[1:]), strict=True):
+        line = low + (t - start) * ((high - low) / (stop - start))
+        result = ops.where(t >= start, line, result)
+    return ops.where(t >= steps[-1], ops.full_like(t, values[-1]), result)
+
+
+def schedule_points(schedule: dict[Any, float], from_zero: bool = True) -> tuple[list[int], list[float]]:
+    """Return the sorted steps and values of a piecewise linear schedule, (0, 0) first if asked for."""
+    if not schedule:
+        raise ValueError("A schedule needs at least one {step: factor} entry, such as {1000: 1, 20000: 0.1}")
+    points = sorted((int(step), float(value)) for step, value in schedule.items())
+    if points[0][0] < 0:
+        raise ValueError(f"A schedule counts steps from 0; found step {points[0][0]}")
+    if from_zero and points[0][0] != 0:
+        points.insert(0, (0, 0.0))
+    return [step for step, _ in points], [value for _, value in points]

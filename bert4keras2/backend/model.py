@@ -1,0 +1,111 @@
+"""`Model`: keras.Model with the habits of training scripts (classic weight files, no surprise compilation)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+
+from bert4keras2.backend.inputs import IdLimits
+from bert4keras2.backend.registry import register
+
+__all__ = ["Model"]
+
+KERAS_SUFFIX = ".weights.h5"
+
+
+@register
+class Model(keras.Model):
+    """A keras.Model that also reads and writes classic weight files and checks ids before it trains on them.
+
+    Differences from keras.Model: weight files may have any name ("best_model.weights") and may come from Keras 2;
+    token ids beyond the vocabulary raise a clear error; on TensorFlow, XLA is used only where `jit_compile` asks
+    for it or all shapes are fixed, since otherwise each new length would compile for many seconds.
+    """
+
+    _id_limits: IdLimits | None = None
+
+    def compile(self, *args: Any, jit_compile: bool | str = "auto", **kwargs: Any) -> None:
+        """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary."""
+        if jit_compile == "auto" and keras.backend.backend() == "tensorflow" and not self._has_fixed_shapes():
+            jit_compile = False
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
+    def _has_fixed_shapes(self) -> bool:
+        shapes = [tensor.shape for tensor in keras.tree.flatten(getattr(self, "inputs", None) or [])]
+        return bool(shapes) and all(None not in shape[1:] for shape in shapes)
+
+    # -- data ------------------------------------------------------------------------------------------------
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+        """Train as keras.Model.fit does, on arrays, datasets or generators whose batches differ in length."""
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._guarded_pair(kwargs["validation_data"])
+        return super().fit(self._guarded(x), y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+        """Evaluate as keras.Model.evaluate does."""
+        return super().evaluate(self._guarded(x), y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any):
+        """Predict as keras.Model.predict does."""
+        return super().predict(self._guarded(x), *args, **kwargs)
+
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
+        """Train on one batch as keras.Model.train_on_batch does."""
+        return super().train_on_batch(self._guarded(x), *args, **kwargs)
+
+    def predict_on_batch(self, x: Any):
+        """Predict one batch as keras.Model.predict_on_batch does."""
+        return super().predict_on_batch(self._guarded(x))
+
+    def _guarded(self, x: Any) -> Any:
+        if self._id_limits is None:
+            self._id_limits = IdLimits(self)
+        return self._id_limits.guard(x)
+
+    def _guarded_pair(self, data: Any) -> Any:
+        if isinstance(data, tuple | list) and data:
+            return type(data)([self._guarded(data[0]), *data[1:]])
+        return self._guarded(data)
+
+    # -- weight files ----------------------------------------------------------------------------------------
+
+    def save_weights(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the weights to a file of any name, in Keras 3's HDF5 layout.
+
+        The file is written beside its place and then renamed, so an interrupted run leaves the old one whole.
+
+        Args:
+            filepath: where to write; "best_model.weights" and "model.weights.h5" are both fine.
+            overwrite: replace an existing file; otherwise it is an error.
+        """
+        path = os.fspath(filepath)
+        if not overwrite and os.path.exists(path):
+            raise FileExistsError(f"{path} exists; pass overwrite=True to replace it")
+        folder = os.path.dirname(path)
+        if folder and not os.path.isdir(folder):
+            raise FileNotFoundError(f"Cannot write weights to {path}: the folder {folder} does not exist")
+        partial = f"{path}.{os.getpid()}.partial{KERAS_SUFFIX}"
+        try:
+            super().save_weights(partial, overwrite=True, **kwargs)
+            os.replace(partial, path)
+        finally:
+            if os.path.exists(partial):
+                os.remove(partial)
+
+    def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read weights written by `save_weights`, by Keras 3, or by Keras 2 and tf.keras scripts.
+
+        Args:
+            filepath: a weight file of any name, or the prefix of a tf.keras checkpoint.
+            skip_mismatch: leave layers whose shapes differ as they are.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file does not fit the model.
+        """
+        from bert4keras2.checkpoints import legacy
+
+        legacy.load_weights(self, os.fspath(filepath), skip_mismatch, super().load_weights, **kwargs)

@@ -1,0 +1,36 @@
+"""The `keras` that scripts import from `bert4keras2.backend`: Keras 3, with our `Model` in its two usual places.
+
+Keras itself is left as it is: attribute access is forwarded, and only `keras.Model` and `keras.models.Model` are ours.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import keras as _keras
+
+from bert4keras2.backend.model import Model
+
+__all__ = ["keras"]
+
+
+class _Forwarding(types.ModuleType):
+    """A module that answers for another one, except for a few names of its own."""
+
+    def __init__(self, target: types.ModuleType, own: dict[str, Any]):
+        super().__init__(target.__name__, target.__doc__)
+        self.__dict__.update(own)
+        self.__dict__["_target"] = target
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(self._target), *self.__dict__})
+
+    def __repr__(self) -> str:
+        return f"<{self._target.__name__} {_keras.__version__}, as bert4keras2 gives it to scripts>"
+
+
+keras = _Forwarding(_keras, {"Model": Model, "models": _Forwarding(_keras.models, {"Model": Model})})

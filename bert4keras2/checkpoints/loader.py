@@ -1,0 +1,168 @@
+"""Moving weights between a checkpoint and a model's variables: match everything first, then assign one by one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bert4keras2.checkpoints import naming_hf, naming_tf
+from bert4keras2.checkpoints.errors import CheckpointError
+from bert4keras2.checkpoints.readers import Reader
+from bert4keras2.checkpoints.table import Table
+
+__all__ = ["Binding", "CheckpointMismatchError", "load_bindings", "saved_arrays", "table_for"]
+
+
+class CheckpointMismatchError(CheckpointError, ValueError):
+    """The checkpoint is readable but does not hold what the model needs."""
+
+
+@dataclass
+class Binding:
+    """One variable of the model and what it is in the checkpoint.
+
+    Args:
+        variable: the Keras variable.
+        path: its path without the model's prefix.
+        names: names that it may have in the checkpoint, the usual one first.
+        transpose: it is stored transposed.
+        forward: changes the stored array (already transposed) to the model's, such as picking rows of the vocabulary.
+        resize: called with (array, shape) where shapes differ, if the model resizes weights; None otherwise.
+    """
+
+    variable: Any
+    path: str
+    names: list[str]
+    transpose: bool = False
+    forward: Callable[[np.ndarray], np.ndarray] | None = None
+    resize: Callable[[np.ndarray, tuple[int, ...]], np.ndarray] | None = None
+    found: str | None = field(default=None, init=False)
+
+
+def table_for(family: str, source: str) -> Table:
+    """Return the names that a source ("tensorflow", or "huggingface" for safetensors and torch) uses for a family."""
+    tables = naming_tf.TABLES if source == "tensorflow" else naming_hf.TABLES
+    if family not in tables:
+        raise CheckpointMismatchError(f"There are no {source} names for the family {family!r}")
+    return tables[family]
+
+
+def rooted(names: list[str], root: str) -> list[str]:
+    """Return names with the root before them, but for those of heads, which begin with a slash."""
+    return [name[1:] if name.startswith("/") else root + name for name in names]
+
+
+def find_root(table: Table, bindings: list[Binding], reader: Reader) -> str:
+    """Return the table's prefix under which most variables of the checkpoint are found."""
+    hits = {root: sum(any(n in reader for n in rooted(b.names, root)) for b in bindings) for root in table.roots}
+    return max(table.roots, key=lambda root: hits[root])
+
+
+def load_bindings(
+    reader: Reader, bindings: list[Binding], table: Table, ignore_invalid: bool = False, hint: str = ""
+) -> None:
+    """Assign a checkpoint's variables to the model's, after all of them have been matched.
+
+    Args:
+        reader: the open checkpoint.
+        bindings: what to fill.
+        table: the names' table, which knows what may be left over.
+        ignore_invalid: leave variables as they are that are missing or have another shape, with one warning.
+        hint: a sentence for the error about which model would have fitted.
+
+    Raises:
+        CheckpointMismatchError: one error that lists everything that does not fit.
+    """
+    root = find_root(table, bindings, reader)
+    missing, shapes = [], []
+    for binding in bindings:
+        candidates = rooted(binding.names, root)
+        binding.found = next((name for name in candidates if name in reader), None)
+        if binding.found is None:
+            missing.append(f"{candidates[0]} (for {binding.path})")
+        elif problem := _shape_problem(reader, binding):
+            shapes.append(problem)
+            if ignore_invalid:
+                binding.found = None
+    used = {name for b in bindings for name in rooted(b.names, root)}
+    unexpected = [name for name in reader.names() if name not in used and not table.silent(name)]
+    if missing or shapes:
+        message = _report(reader, missing, shapes, unexpected, hint)
+        if not ignore_invalid:
+            raise CheckpointMismatchError(message)
+        warnings.warn(f"{message}\nThese keep their initial values (ignore_invalid_weights=True).", stacklevel=2)
+    elif unexpected:
+        listed = ", ".join(unexpected[:8]) + (f" and {len(unexpected) - 8} more" if len(unexpected) > 8 else "")
+        warnings.warn(f"{reader.path}: the model does not use {listed}", stacklevel=2)
+    for binding in bindings:
+        if binding.found is not None:
+            binding.variable.assign(_convert(reader.read(binding.found), binding))
+
+
+def _stored_shape(reader: Reader, binding: Binding) -> tuple[int, ...]:
+    shape = tuple(reader.shape(binding.found))
+    return shape[::-1] if binding.transpose else shape
+
+
+def _shape_problem(reader: Reader, binding: Binding) -> str | None:
+    """Return a line about a shape that does not fit, or None."""
+    stored, wanted = _stored_shape(reader, binding), tuple(binding.variable.shape)
+    if binding.resize is not None and len(stored) == len(wanted):
+        return None
+    if binding.forward is not None:
+        # Rows are picked from the stored table, so only their number in the model is known; the width must agree.
+        rows = getattr(binding.forward, "rows_needed", None)
+        if (rows is None or stored[0] == rows) and stored[1:] == wanted[1:]:
+            return None
+        wanted = (rows, *wanted[1:])
+    elif stored == wanted:
+        return None
+    return f"{binding.found}: {list(stored)} in the file, {list(wanted)} in the model ({binding.path})"
+
+
+def _convert(array: np.ndarray, binding: Binding) -> np.ndarray:
+    array = np.asarray(array)
+    if binding.transpose:
+        array = array.T
+    if array.dtype != np.float32 and array.dtype.kind not in "iu":
+        array = array.astype(np.float32)
+    if binding.forward is not None:
+        array = binding.forward(array)
+    if tuple(array.shape) != tuple(binding.variable.shape):
+        array = binding.resize(array, tuple(binding.variable.shape))
+    return array
+
+
+def _report(reader: Reader, missing: list[str], shapes: list[str], unexpected: list[str], hint: str) -> str:
+    """Return one message that lists everything that does not fit, ten lines of each kind at most."""
+    lines = [f"The checkpoint {reader.path} does not fit the model."]
+    for title, items in (
+        ("The model needs, and the file lacks", missing),
+        ("Shapes differ", shapes),
+        ("The file has, and the model does not use", unexpected if missing else []),
+    ):
+        if items:
+            lines.append(f"{title} ({len(items)}):")
+            lines += [f"  {item}" for item in items[:10]] + ([f"  ... and {len(items) - 10} more"] if len(items) > 10 else [])
+    return "\n".join([*lines, hint] if hint else lines)
+
+
+def saved_arrays(bindings: list[Binding], table: Table, dtype: str | None = None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (name, array) of every bound variable as the checkpoint stores it, one at a time.
+
+    Args:
+        bindings: the model's variables and their names.
+        table: the names' table.
+        dtype: type of the floating arrays; their own if None.
+    """
+    from keras import ops
+
+    for binding in bindings:
+        array = ops.convert_to_numpy(binding.variable)
+        if dtype is not None and array.dtype.kind == "f":
+            array = array.astype(dtype)
+        yield rooted(binding.names, table.roots[0])[0], np.ascontiguousarray(array.T if binding.transpose else array)

@@ -1,0 +1,45 @@
+"""The layers that models are composed of."""
+
+from bert4keras2.layers.attention import MultiHeadAttention, attend
+from bert4keras2.layers.base import Layer
+from bert4keras2.layers.embedding import Embedding
+from bert4keras2.layers.feed_forward import FeedForward
+from bert4keras2.layers.loss import Loss
+from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, unilm_mask
+from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
+from bert4keras2.layers.pooling import (
+    BatchConcat,
+    BatchSplit,
+    Concatenate1D,
+    FirstToken,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+)
+from bert4keras2.layers.position import PositionEmbedding, RotaryPosition, SinusoidalPositionEmbedding
+from bert4keras2.layers.relative_position import RelativePositionEmbedding, RelativePositionEmbeddingT5
+
+__all__ = [
+    "AttentionMask",
+    "BatchConcat",
+    "BatchSplit",
+    "Concatenate1D",
+    "Embedding",
+    "FeedForward",
+    "FirstToken",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
+    "Layer",
+    "LayerNormalization",
+    "Loss",
+    "MultiHeadAttention",
+    "PositionEmbedding",
+    "RelativePositionEmbedding",
+    "RelativePositionEmbeddingT5",
+    "RotaryPosition",
+    "ScaleOffset",
+    "SinusoidalPositionEmbedding",
+    "attend",
+    "causal_mask",
+    "padding_mask",
+    "unilm_mask",
+]

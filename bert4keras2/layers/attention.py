@@ -1,0 +1,248 @@
+"""Multi-head attention: one function on tensors, one layer around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import KerasTensor, ops
+
+from bert4keras2.backend.functions import align, normalize_scores, rotate
+from bert4keras2.layers.base import Layer, register, serialize_initializer
+
+__all__ = ["MultiHeadAttention", "attend"]
+
+# Shape legend: B batch, T query length, S key length, H heads, D head size, C width.
+
+
+def attend(
+    query,
+    key,
+    value,
+    mask=None,
+    bias=None,
+    relative=None,
+    scale: float | None = None,
+    normalization: str = "softmax",
+    dropout: Any = None,
+    previous_scores=None,
+    return_scores: bool = False,
+):
+    """Scaled dot-product attention (Vaswani et al., arXiv:1706.03762) with the variants of the model families.
+
+    Args:
+        query: (B, T, H, D).
+        key: (B, S, H, D).
+        value: (B, S, H, Dv).
+        mask: boolean, broadcasts to (B, H, T, S), true where a query may look; a row without any stays finite.
+        bias: broadcasts to (B, H, T, S), added to the scaled scores.
+        relative: (T, S, D) vectors added to the keys of each pair before scaling, and to its values (NEZHA).
+        scale: factor of the scores; D ** -0.5 if None.
+        normalization: "softmax", "softmax_plus" or "squared_relu" (see `backend.attention_normalize`).
+        dropout: a function applied to the weights, or None.
+        previous_scores: (B, H, T, S) scores of the layer before, added to these (RealFormer, arXiv:2012.11747).
+        return_scores: also return the scores, scaled but before bias, mask and previous scores.
+
+    Returns:
+        (B, T, H, Dv), or that and (B, H, T, S) scores.
+    """
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    plain = normalization == "softmax" and relative is None and dropout is None
+    if plain and previous_scores is None and not return_scores and _prefers_fused(query, value):
+        return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
+    scores = ops.einsum("bthd,bshd->bhts", query, key)
+    if relative is not None:
+        scores = scores + ops.einsum("bthd,tsd->bhts", query, relative)
+    scores = ops.cast(scores, "float32") * scale
+    raw = scores
+    if previous_scores is not None:
+        scores = scores + previous_scores
+    if bias is not None:
+        scores = scores + ops.cast(bias, "float32")
+    weights = ops.cast(normalize_scores(scores, mask, normalization), value.dtype)
+    if dropout is not None:
+        weights = dropout(weights)
+    output = ops.einsum("bhts,bshd->bthd", weights, value)
+    if relative is not None:
+        output = output + ops.einsum("bhts,tsd->bthd", weights, relative)
+    return (output, raw) if return_scores else output
+
+
+def _prefers_fused(query, value) -> bool:
+    """Whether the backend has a fused kernel worth using: torch has, XLA fuses the einsums by itself."""
+    return keras.backend.backend() == "torch" and query.shape[-1] == value.shape[-1]
+
+
+@register
+class MultiHeadAttention(Layer):
+    """Multi-head attention with optional rotary, additive or relative positions and a cache.
+
+    Args:
+        heads: number of heads H.
+        head_size: size of a head's values.
+        out_dim: width of the output; heads * head_size if None.
+        key_size: size of a head's queries and keys; head_size if None.
+        use_bias: add biases to the four projections.
+        normalization: "softmax", "softmax_plus" or "squared_relu".
+        attention_scale: divide scores by the root of the key size.
+        attention_dropout: dropout rate of the weights; None or 0 for none.
+        return_attention_scores: return (output, scores) rather than the output alone.
+        kernel_initializer: initializer of all kernels.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        head_size: int,
+        out_dim: int | None = None,
+        key_size: int | None = None,
+        use_bias: bool = True,
+        normalization: str = "softmax",
+        attention_scale: bool = True,
+        attention_dropout: float | None = None,
+        return_attention_scores: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.heads, self.head_size = heads, head_size
+        self.out_dim = out_dim or heads * head_size
+        self.key_size = key_size or head_size
+        self.use_bias, self.normalization, self.attention_scale = use_bias, normalization, attention_scale
+        self.attention_dropout = attention_dropout or 0.0
+        self.return_attention_scores = return_attention_scores
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        shapes = input_shape if isinstance(input_shape[0], tuple | list) else [input_shape]
+        query, key = shapes[0][-1], shapes[1 if len(shapes) > 1 else 0][-1]
+        options = {"use_bias": self.use_bias, "kernel_initializer": self.kernel_initializer}
+        self.q_dense = self.dense("q_dense", self.heads * self.key_size, query, **options)
+        self.k_dense = self.dense("k_dense", self.heads * self.key_size, key, **options)
+        self.v_dense = self.dense("v_dense", self.heads * self.head_size, key, **options)
+        self.o_dense = self.dense("o_dense", self.out_dim, self.heads * self.head_size, **options)
+        if self.attention_dropout:
+            self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.built = True
+
+    def call(
+        self,
+        x,
+        memory=None,
+        attention_mask=None,
+        rotary=None,
+        bias=None,
+        relative=None,
+        previous_scores=None,
+        cache=None,
+        index=0,
+        a_bias: bool | None = None,
+        p_bias: str | None = None,
+        mask=None,
+        training: bool | None = None,
+    ):
+        """Attend from x to itself, or to `memory`.
+
+        Args:
+            x: (B, T, C). The classic form, a list [query, key, value, (bias), (position)], is understood too, with
+                `a_bias` and `p_bias` ("rotary", "typical_relative", "t5_relative") saying what follows the value.
+            memory: (B, S, C) to attend to; x if None.
+            attention_mask: boolean, broadcasts to (B, H, T, S), true where a query may look. If None, the Keras mask
+                of the keys (B, S) is used.
+            rotary: (sin, cos) of the current positions, each (B | 1, T, key_size / 2).
+            bias: broadcasts to (B, H, T, S), added to the scores.
+            relative: (T, S, key_size) vectors per pair of positions.
+            previous_scores: (B, H, T, S) scores of the layer before.
+            cache: (keys, values), each (B, S, H, D), keys already rotated; the new ones are written at `index`.
+            index: position in the cache of the first of the T new positions.
+
+        Returns:
+            (B, T, out_dim); with return_attention_scores also (B, H, T, S) scores; with a cache also the new cache.
+        """
+        value = memory = x if memory is None else memory
+        if isinstance(x, list | tuple):
+            x, memory, value, bias, attention_mask, rotary, relative = self._classic(x, a_bias, p_bias, mask)
+        elif attention_mask is None and mask is not None and memory is x:
+            attention_mask = align(mask, [0, 3], 4)
+        query = self._split(self.q_dense(x), self.key_size)
+        key = self._split(self.k_dense(memory), self.key_size)
+        value = self._split(self.v_dense(value), self.head_size)
+        if rotary is not None:
+            sin, cos = (ops.expand_dims(table, 2) for table in rotary)
+            query, key = rotate(query, sin, cos), rotate(key, sin, cos)
+        if cache is not None:
+            key = ops.slice_update(cache[0], (0, index, 0, 0), ops.cast(key, cache[0].dtype))
+            value = ops.slice_update(cache[1], (0, index, 0, 0), ops.cast(value, cache[1].dtype))
+        result = attend(
+            query,
+            key,
+            value,
+            attention_mask,
+            bias,
+            relative,
+            scale=None if self.attention_scale else 1.0,
+            normalization=self.normalization,
+            dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
+            previous_scores=previous_scores,
+            return_scores=self.return_attention_scores,
+        )
+        output, scores = result if self.return_attention_scores else (result, None)
+        output = ops.reshape(output, (*ops.shape(output)[:2], self.heads * self.head_size))
+        outputs = [self.o_dense(output)]
+        if self.return_attention_scores:
+            outputs.append(scores)
+        if cache is not None:
+            outputs.append((key, value))
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _split(self, x, size: int):
+        return ops.reshape(x, (*ops.shape(x)[:2], self.heads, size))
+
+    def _classic(self, inputs, a_bias, p_bias, mask):
+        """Translate [query, key, value, (bias), (position)] into the arguments of `attend`."""
+        query, key, value, *rest = inputs
+        bias = rest.pop(0) if a_bias else None
+        rotary = relative = attention_mask = None
+        if bias is not None:
+            bias = bias if len(bias.shape) != 3 else ops.expand_dims(bias, 1)
+            if "bool" in str(bias.dtype):
+                attention_mask, bias = (bias if len(bias.shape) == 4 else align(bias, [2, 3], 4)), None
+        position = rest.pop(0) if p_bias else None
+        if p_bias == "rotary":
+            rotary = position[..., 0::2], position[..., 1::2]
+        elif p_bias == "typical_relative":
+            relative = position
+        elif p_bias == "t5_relative":
+            position = ops.expand_dims(ops.transpose(position, (2, 0, 1)), 0)
+            position = position * self.key_size**-0.5 if self.attention_scale else position
+            bias = position if bias is None else bias + position
+        elif p_bias is not None:
+            raise ValueError(f"p_bias is 'rotary', 'typical_relative' or 't5_relative', not {p_bias!r}")
+        if rest:
+            raise ValueError(f"{self.name} got {len(inputs)} inputs: say with a_bias and p_bias what follows the value")
+        masks = mask if isinstance(mask, list | tuple) else []
+        key_mask = masks[2] if len(masks) > 2 else None
+        if key_mask is not None:
+            key_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
+            attention_mask = key_mask if attention_mask is None else ops.logical_and(attention_mask, key_mask)
+        return query, key, value, bias, attention_mask, rotary, relative
+
+    def compute_mask(self, x, previous_mask=None):
+        first = previous_mask[0] if isinstance(previous_mask, list | tuple) and previous_mask else previous_mask
+        return [first, None] if self.return_attention_scores else first
+
+    def compute_output_spec(self, x, memory=None, **kwargs):
+        query, key = (x[0], x[1]) if isinstance(x, list | tuple) else (x, x if memory is None else memory)
+        output = KerasTensor((*query.shape[:-1], self.out_dim), dtype=self.compute_dtype)
+        if not self.return_attention_scores:
+            return output
+        return output, KerasTensor((query.shape[0], self.heads, query.shape[1], key.shape[1]), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        names = "heads head_size out_dim key_size use_bias normalization attention_scale attention_dropout"
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names.split()},
+            "return_attention_scores": self.return_attention_scores,
+            "kernel_initializer": serialize_initializer(self.kernel_initializer),
+        }

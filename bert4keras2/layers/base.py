@@ -1,0 +1,31 @@
+"""What the package's layers share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from bert4keras2.backend import get_activation, register, resolve_activation
+from bert4keras2.backend.initializers import serialize_initializer
+
+__all__ = ["Layer", "activation_config", "get_activation", "register", "resolve_activation", "serialize_initializer"]
+
+
+class Layer(keras.layers.Layer):
+    """A Keras layer that passes its input's mask on and builds its child layers in `build`."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def dense(self, name: str, units: int, input_dim: int, **kwargs: Any) -> keras.layers.Dense:
+        """Create and build a Dense child called `name` for inputs of width `input_dim`."""
+        child = keras.layers.Dense(units, name=name, dtype=self.dtype_policy, **kwargs)
+        child.build((None, input_dim))
+        return child
+
+
+def activation_config(activation: Any) -> Any:
+    """Return what a layer's config keeps of an activation: its name, or Keras' description of a function."""
+    return keras.activations.serialize(activation) if callable(activation) else activation

@@ -1,0 +1,71 @@
+"""A layer that holds a model's loss, for losses that need more than (y_true, y_pred)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from bert4keras2.layers.base import Layer, register
+
+__all__ = ["Loss"]
+
+
+@register
+class Loss(Layer):
+    """Base of layers that compute a loss from several tensors and pass some of them on.
+
+    Subclass it with `compute_loss(self, inputs, mask=None)` and compile the model without a loss.
+
+    Args:
+        output_axis: which of the inputs to return: an index, a list of indices, or None for all.
+    """
+
+    def __init__(self, output_axis: int | list[int] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.output_axis = output_axis
+        self._averages: dict[str, keras.metrics.Mean] = {}
+
+    def call(self, inputs, mask=None):
+        """Add the loss and return the chosen inputs."""
+        loss = self.compute_loss(inputs, mask)
+        self.add_loss(loss)
+        return self._select(inputs)
+
+    def compute_loss(self, inputs, mask=None):
+        """Return the scalar loss of the inputs; subclasses define it.
+
+        Args:
+            inputs: the tensors that the layer was called with.
+            mask: their Keras masks.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compute_loss(self, inputs, mask=None)")
+
+    def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
+        """Show the running mean of a scalar under `name` in the progress bar and the history.
+
+        Args:
+            value: a scalar tensor, the batch's value.
+            aggregation: accepted for old scripts; a mean is what is shown.
+            name: its name in the logs.
+        """
+        if not name:
+            raise ValueError(f"{self.name}.add_metric() needs a name, such as name='accuracy'")
+        if name not in self._averages:
+            self._averages[name] = keras.metrics.Mean(name=name)
+        self._averages[name].update_state(value)
+
+    def _select(self, inputs):
+        if self.output_axis is None:
+            return inputs
+        if isinstance(self.output_axis, list | tuple):
+            return [inputs[axis] for axis in self.output_axis]
+        return inputs[self.output_axis]
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None or self.output_axis is None:
+            return previous_mask
+        return self._select(previous_mask)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_axis": self.output_axis}

@@ -1,0 +1,126 @@
+"""From a sequence to a vector, and cutting or joining sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import KerasTensor, ops
+
+from bert4keras2.backend.functions import align, most_negative
+from bert4keras2.layers.base import Layer, register
+
+__all__ = ["BatchConcat", "BatchSplit", "Concatenate1D", "FirstToken", "GlobalAveragePooling1D", "GlobalMaxPooling1D"]
+
+
+class _Pooling(Layer):
+    """Base of layers that turn (B, T, C) into (B, C) and end the mask."""
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+@register
+class FirstToken(_Pooling):
+    """The vector of the first position, [CLS] in BERT."""
+
+    def call(self, inputs):
+        """Return (B, C) of inputs (B, T, C)."""
+        return inputs[:, 0]
+
+
+@register
+class GlobalAveragePooling1D(_Pooling):
+    """The mean over the positions that the mask shows."""
+
+    def call(self, inputs, mask=None):
+        """Return (B, C) of inputs (B, T, C) and an optional mask (B, T); a fully masked row gives zeros."""
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        weights = align(ops.cast(mask, inputs.dtype), [0, 1], 3)
+        # A masked position may hold anything, so it is replaced rather than multiplied by zero.
+        total = ops.sum(ops.where(weights > 0, inputs, ops.zeros_like(inputs)), axis=1)
+        return total / ops.maximum(ops.sum(weights, axis=1), 1)
+
+
+@register
+class GlobalMaxPooling1D(_Pooling):
+    """The maximum over the positions that the mask shows."""
+
+    def call(self, inputs, mask=None):
+        """Return (B, C) of inputs (B, T, C) and an optional mask (B, T)."""
+        if mask is not None:
+            low = ops.cast(most_negative(str(inputs.dtype)), inputs.dtype)
+            inputs = ops.where(align(ops.cast(mask, "bool"), [0, 1], 3), inputs, low)
+        return ops.max(inputs, axis=1)
+
+
+@register
+class Concatenate1D(Layer):
+    """Join sequences along time; the mask is joined too, inputs without one counting as fully visible."""
+
+    def call(self, inputs):
+        """Return (B, T1 + T2 + ..., C) of a list of (B, Ti, C)."""
+        return ops.concatenate(inputs, axis=1)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None or all(mask is None for mask in previous_mask):
+            return None
+        masks = [
+            ops.ones_like(x[..., 0], dtype="bool") if mask is None else ops.cast(mask, "bool")
+            for x, mask in zip(inputs, previous_mask, strict=True)
+        ]
+        return ops.concatenate(masks, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        lengths = [shape[1] for shape in input_shape]
+        total = None if None in lengths else sum(lengths)
+        return (input_shape[0][0], total, *input_shape[0][2:])
+
+
+@register
+class BatchSplit(Layer):
+    """Cut a batch into parts of nearly equal size, the first parts being the larger ones.
+
+    Args:
+        parts: number of parts.
+    """
+
+    def __init__(self, parts: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.parts = parts
+
+    def call(self, inputs):
+        """Return a list of `parts` tensors whose batch sizes add up to that of `inputs`."""
+        size = -(-ops.shape(inputs)[0] // self.parts)
+        return [inputs[k * size : (k + 1) * size] for k in range(self.parts)]
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None:
+            return None
+        return self.call(previous_mask)
+
+    def compute_output_spec(self, inputs):
+        return [KerasTensor((None, *inputs.shape[1:]), dtype=inputs.dtype) for _ in range(self.parts)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "parts": self.parts}
+
+
+@register
+class BatchConcat(Layer):
+    """Join tensors along the batch axis: the inverse of `BatchSplit`."""
+
+    def call(self, inputs):
+        """Return the parts of a list joined along axis 0."""
+        return ops.concatenate(inputs, axis=0)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None or any(mask is None for mask in previous_mask):
+            return None
+        return ops.concatenate(previous_mask, axis=0)
+
+    def compute_output_shape(self, input_shape):
+        return (None, *input_shape[0][1:])

@@ -1,0 +1,77 @@
+"""`build_transformer_model`: from files and options to a model with weights."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from bert4keras2.checkpoints.folder import find_checkpoint
+from bert4keras2.models.config import make_config, read_config
+from bert4keras2.models.families import FAMILIES, family_of, guess_family
+from bert4keras2.models.transformer import Transformer
+
+__all__ = ["build_transformer_model"]
+
+
+def build_transformer_model(
+    config_path: str | os.PathLike | dict[str, Any] | None = None,
+    checkpoint_path: str | os.PathLike | None = None,
+    model: str | type[Transformer] = "bert",
+    application: str = "encoder",
+    return_keras_model: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """Build a model and load its weights.
+
+    Args:
+        config_path: the model's JSON file, its content, or the folder of a released checkpoint, in which the
+            configuration, the weights and the family are then looked for.
+        checkpoint_path: TensorFlow checkpoint prefix, safetensors file, PyTorch file or folder; None for random
+            weights (or for the weights found in the folder).
+        model: name of a family (bert, roberta, roformer, roformer_v2), or a subclass of `Transformer`.
+        application: "encoder", "lm" (causal language model) or "unilm" (sequence to sequence in one stack).
+        return_keras_model: return the Keras model; otherwise the `Transformer` that also has layers and initializer.
+        **kwargs: options of `Config` and keys of the JSON file, which they override; and layer_norm_cond,
+            additional_input_layers and layers of `Transformer`.
+
+    Returns:
+        A `Model`, or a `Transformer` whose attribute `model` it is.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        TypeError: for an unknown option.
+        ValueError: if configuration, checkpoint and options do not fit together.
+    """
+    file, found_checkpoint, where = _read(config_path)
+    if checkpoint_path is None and where is not None:
+        checkpoint_path = found_checkpoint
+    elif checkpoint_path is not None and os.path.isdir(checkpoint_path):
+        checkpoint_path = find_checkpoint(checkpoint_path).checkpoint_path
+    cls, family = _class_and_family(model, file)
+    parts = {name: kwargs.pop(name, None) for name in ("layer_norm_cond", "additional_input_layers", "layers")}
+    config = make_config(family, FAMILIES[family], file, {**kwargs, "application": application})
+    transformer = cls(config, **parts).build()
+    if checkpoint_path is not None:
+        transformer.load_weights_from_checkpoint(checkpoint_path)
+    return transformer.model if return_keras_model else transformer
+
+
+def _read(config_path: Any) -> tuple[dict[str, Any], str | None, str | None]:
+    """Return the configuration, and where it came from a folder also its checkpoint and the folder."""
+    if config_path is None:
+        return {}, None, None
+    if isinstance(config_path, dict):
+        return config_path, None, None
+    path = os.fspath(config_path)
+    if os.path.isdir(path):
+        found = find_checkpoint(path)
+        return read_config(found.config_path), found.checkpoint_path, path
+    return read_config(path), None, None
+
+
+def _class_and_family(model: Any, file: dict[str, Any]) -> tuple[type[Transformer], str]:
+    if isinstance(model, type) and issubclass(model, Transformer):
+        return model, model.family or guess_family(file)
+    family = family_of(model)
+    # "bert" is the default of the argument, so a configuration that says otherwise is believed.
+    return Transformer, guess_family(file) if family == "bert" else family

@@ -1,0 +1,205 @@
+"""One frozen description of a model: sizes from its JSON, structure from its family, options from the call."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Config", "read_config"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a model's graph; see docs/models.md for the meaning of each option."""
+
+    # Sizes, from the JSON.
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    hidden_act: Any = "gelu"
+    embedding_size: int | None = None
+    attention_head_size: int | None = None
+    attention_key_size: int | None = None
+    max_position: int = 512
+    segment_vocab_size: int = 2
+    sequence_length: int | None = None
+    dropout_rate: float = 0.0
+    attention_dropout_rate: float = 0.0
+    initializer_range: float = 0.02
+    # Structure, from the family.
+    family: str = "bert"
+    position: str = "absolute"  # absolute | rotary
+    use_bias: bool = True
+    norm: dict[str, Any] = field(default_factory=dict)  # arguments of LayerNormalization
+    mlm_transform: bool = True  # dense, norm and bias around the output embedding
+    output_prefix: str = ""  # before the names of the MLM's last layers
+    pretrained_heads: bool = True  # whether released checkpoints hold a pooler and an NSP head
+    depth_init: int = 0  # order of DepthScaledNormal, 0 for TruncatedNormal
+    # Options of the call.
+    application: str = "encoder"
+    with_pool: bool | str = False
+    with_nsp: bool = False
+    with_mlm: bool | str = False
+    hierarchical_position: bool | float | None = None
+    custom_position_ids: bool = False
+    shared_segment_embeddings: bool = False
+    residual_attention_scores: bool = False
+    layer_norm_cond_hidden_size: int | None = None
+    layer_norm_cond_hidden_act: Any = None
+    keep_tokens: tuple[int, ...] | None = None
+    compound_tokens: tuple[Any, ...] | None = None
+    ignore_invalid_weights: bool = False
+    autoresize_weights: bool = False
+    prefix: str = ""
+    name: str | None = None
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the token embeddings."""
+        return self.embedding_size or self.hidden_size
+
+    @property
+    def head_size(self) -> int:
+        """Size of a head's values."""
+        return self.attention_head_size or self.hidden_size // self.num_attention_heads
+
+    @property
+    def key_size(self) -> int:
+        """Size of a head's queries and keys."""
+        return self.attention_key_size or self.head_size
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the token embeddings after keep_tokens and compound_tokens."""
+        kept = self.vocab_size if self.keep_tokens is None else len(self.keep_tokens)
+        return kept + len(self.compound_tokens or ())
+
+
+# Spellings in JSON files, and the option that they set.
+ALIASES = {
+    "max_position_embeddings": "max_position",
+    "type_vocab_size": "segment_vocab_size",
+    "hidden_dropout_prob": "dropout_rate",
+    "attention_probs_dropout_prob": "attention_dropout_rate",
+}
+# JSON keys that say nothing about the graph; they may also be passed as keywords.
+SILENT = {
+    "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
+    "pooler_type", "layer_norm_eps", "model_type", "architectures", "torch_dtype", "dtype", "transformers_version",
+    "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "gradient_checkpointing", "position_embedding_type",
+    "classifier_dropout", "tie_word_embeddings", "is_decoder", "add_cross_attention", "id2label", "label2id",
+    "finetuning_task", "output_past", "ln_type", "rotary_value", "pool_act", "max_relative_position",
+    "use_relative_position",
+}  # fmt: skip
+OPTIONS = {f.name for f in dataclasses.fields(Config)}
+STRUCTURE = {"family", "position", "use_bias", "norm", "mlm_transform", "output_prefix", "pretrained_heads", "depth_init"}
+REQUIRED = [f.name for f in dataclasses.fields(Config) if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+REQUIRED = [name for name in REQUIRED if name not in STRUCTURE]
+
+
+def read_config(path: str | os.PathLike) -> dict[str, Any]:
+    """Return the content of a model's JSON file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a JSON object.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no configuration file {path}")
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a JSON file in UTF-8 ({error}); is it the model's config.json?") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} should hold a JSON object, but holds a {type(content).__name__}")
+    return content
+
+
+def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], options: dict[str, Any]) -> Config:
+    """Merge a family's preset, a JSON file's content and the keywords of a call; the later ones win.
+
+    Args:
+        family: the family's name.
+        preset: structural fields of the family.
+        file: content of the JSON file; keys that are not known are ignored.
+        options: keywords of the call; unknown ones are errors.
+
+    Raises:
+        TypeError: for an unknown keyword, naming the closest known one.
+        ValueError: for missing or impossible values.
+    """
+    unknown = [name for name in options if name not in (OPTIONS - STRUCTURE) | SILENT | set(ALIASES)]
+    if unknown:
+        raise TypeError(unknown_option(unknown[0]))
+    merged: dict[str, Any] = {**preset, "family": family}
+    for source in (file, options):
+        # A file's own spelling of an option gives way to the plain one in the same source.
+        for alias, name in ALIASES.items():
+            if source.get(alias) is not None:
+                merged[name] = source[alias]
+        merged.update({name: value for name, value in source.items() if name in OPTIONS - STRUCTURE})
+    if file.get("layer_norm_eps") is not None:
+        merged["norm"] = {**merged.get("norm", {}), "epsilon": file["layer_norm_eps"]}
+    if options.get("layer_norm_eps") is not None:
+        merged["norm"] = {**merged.get("norm", {}), "epsilon": options["layer_norm_eps"]}
+    missing = [name for name in REQUIRED if merged.get(name) is None]
+    if missing:
+        raise ValueError(
+            f"The configuration lacks {', '.join(missing)}: pass the model's JSON file as config_path, or the values as keywords"
+        )
+    for name in ("keep_tokens", "compound_tokens"):
+        if merged.get(name) is not None:
+            merged[name] = tuple(merged[name])
+    for name in ("dropout_rate", "attention_dropout_rate"):
+        merged[name] = merged.get(name) or 0.0
+    merged["segment_vocab_size"] = 2 if merged.get("segment_vocab_size") is None else merged["segment_vocab_size"]
+    config = Config(**merged)
+    validate(config)
+    return config
+
+
+def unknown_option(name: str) -> str:
+    """Return the message for a keyword that no model knows."""
+    known = sorted((OPTIONS - STRUCTURE) | set(ALIASES) | {"layer_norm_cond", "additional_input_layers", "layers"})
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else f". Known are: {', '.join(known)}"
+    return f"build_transformer_model() has no option {name!r}{hint}"
+
+
+def validate(config: Config) -> None:
+    """Raise a ValueError that says what to change if a configuration cannot be built."""
+    if config.application not in ("encoder", "lm", "unilm"):
+        raise ValueError(f"application is 'encoder', 'lm' or 'unilm', not {config.application!r}")
+    if config.attention_head_size is None and config.hidden_size % config.num_attention_heads:
+        raise ValueError(
+            f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}; "
+            "set attention_head_size"
+        )
+    if config.application == "unilm" and not config.segment_vocab_size:
+        raise ValueError("application='unilm' reads source and target from the segment ids, so segment_vocab_size=0 cannot work")
+    if config.hierarchical_position and config.position != "absolute":
+        raise ValueError(f"hierarchical_position extends learnt absolute positions, but {config.family} has {config.position} ones")
+    for rate in ("dropout_rate", "attention_dropout_rate"):
+        if not 0 <= getattr(config, rate) < 1:
+            raise ValueError(f"{rate} is a share from 0 to below 1, not {getattr(config, rate)!r}")
+    for token in config.keep_tokens or ():
+        if not 0 <= token < config.vocab_size:
+            raise ValueError(f"keep_tokens holds id {token}, but the model's vocabulary has {config.vocab_size} ids (0 to {config.vocab_size - 1})")
+    kept = config.vocab_size if config.keep_tokens is None else len(config.keep_tokens)
+    for compound in config.compound_tokens or ():
+        ids = compound[0] if isinstance(compound, tuple) else compound
+        for token in ids:
+            if not 0 <= token < kept:
+                raise ValueError(f"compound_tokens holds id {token}, but after keep_tokens there are {kept} ids (0 to {kept - 1})")
+        if not len(ids):
+            raise ValueError("compound_tokens holds an empty list: each new token needs the ids whose vectors it averages")
+        if isinstance(compound, tuple) and len(compound[1]) != len(ids):
+            raise ValueError(f"compound_tokens gives {len(compound[1])} weights for {len(ids)} ids: {compound!r}")

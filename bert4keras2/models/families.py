@@ -1,0 +1,59 @@
+"""The table of model families: how each differs from BERT."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+__all__ = ["ALIASES", "FAMILIES", "family_of", "guess_family"]
+
+# Fields of `Config` that a family sets; what is not named is as in BERT.
+FAMILIES: dict[str, dict[str, Any]] = {
+    # Devlin et al., arXiv:1810.04805
+    "bert": {"norm": {"epsilon": 1e-12}},
+    # Su et al., arXiv:2104.09864
+    "roformer": {"norm": {"epsilon": 1e-12}, "position": "rotary"},
+    # Su Jianlin, kexue.fm/archives/8998
+    "roformer_v2": {
+        "position": "rotary",
+        "use_bias": False,
+        "norm": {"epsilon": 1e-12, "zero_mean": False, "scale": False, "offset": False},
+        "mlm_transform": False,
+        "output_prefix": "Output-",
+        "pretrained_heads": False,
+        "depth_init": 2,
+    },
+}
+
+# Other names of a family; Chinese RoBERTa checkpoints are BERT trained longer (Cui et al., arXiv:1906.08101).
+ALIASES = {"roberta": "bert", "simbert": "bert", "roformer_sim": "roformer", "wobert": "bert"}
+
+
+def family_of(name: str) -> str:
+    """Return the family that a `model=` name stands for.
+
+    Raises:
+        ValueError: for an unknown name, with the closest known one.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"model= takes the name of a family or a subclass of Transformer, not {name!r}")
+    key = name.lower().replace("-", "_")
+    key = ALIASES.get(key, key)
+    if key not in FAMILIES:
+        known = sorted([*FAMILIES, *ALIASES])
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"Unknown model {name!r}{hint} Known are: {', '.join(known)}")
+    return key
+
+
+def guess_family(file: dict[str, Any]) -> str:
+    """Return the family that a configuration's own `model_type` names, "bert" if it names none.
+
+    Raises:
+        ValueError: if it names one that is not known.
+    """
+    model_type = str(file.get("model_type") or "bert").lower().replace("-", "_")
+    if model_type == "roformer" and file.get("norm_type") == "rmsnorm":
+        model_type = "roformer_v2"
+    return family_of(model_type)

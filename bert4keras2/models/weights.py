@@ -1,0 +1,131 @@
+"""Loading and saving a model's weights: which variable is which in a checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
+from bert4keras2.checkpoints.readers import Reader, open_checkpoint
+from bert4keras2.checkpoints.suggest import suggestion
+from bert4keras2.models.resize import Resizer
+
+__all__ = ["CheckpointMixin"]
+
+# Variables with one row per token of the vocabulary.
+VOCABULARY = ("Embedding-Token/embeddings", "MLM-Bias/beta")
+
+
+class CheckpointMixin:
+    """The part of a `Transformer` that exchanges weights with checkpoints."""
+
+    config: Any
+    layers: dict[str, Any]
+
+    def _variables(self) -> Iterator[tuple[str, int, str, Any]]:
+        """Yield (layer name without prefix, position in the layer, path without prefix, variable) of all weights."""
+        for name, layer in self.layers.items():
+            plain = name[len(self.config.prefix) :]
+            for position, variable in enumerate(layer.weights):
+                yield plain, position, f"{plain}/{variable.path.rsplit(f'{name}/', 1)[-1]}", variable
+
+    def variable_mapping(self) -> dict[str, list[str]]:
+        """Return {layer name: names of its weights in a TensorFlow checkpoint, in the order of `layer.weights`}.
+
+        Subclasses that add layers override it and extend the result.
+        """
+        table = table_for(self.config.family, "tensorflow")
+        mapping: dict[str, list[str]] = {}
+        for layer, _, path, _ in self._variables():
+            found = table.find(path)
+            if found is not None:
+                mapping.setdefault(layer, []).append(found[0][0])
+        return mapping
+
+    def load_weights_from_checkpoint(self, checkpoint_path: str | os.PathLike, mapping: dict[str, list[str]] | None = None) -> None:
+        """Fill the model from a TensorFlow checkpoint, a safetensors file or a PyTorch file, one variable at a time.
+
+        Args:
+            checkpoint_path: prefix of the TensorFlow files, or the file; its content says what it is.
+            mapping: {layer name: names in the checkpoint} to use instead of the family's own.
+
+        Raises:
+            FileNotFoundError: if there is no such checkpoint.
+            CheckpointMismatchError: if it lacks something that the model needs, or shapes differ.
+        """
+        with open_checkpoint(checkpoint_path) as reader:
+            if reader.format in ("keras2_hdf5", "tensorflow_objects"):
+                self.model.load_weights(checkpoint_path)
+                return
+            source = "tensorflow" if reader.format == "tensorflow" else "huggingface"
+            table = table_for(self.config.family, source)
+            bindings = self._bindings(source, mapping)
+            hint = suggestion(reader, self.config)
+            load_bindings(reader, bindings, table, self.config.ignore_invalid_weights, hint)
+
+    def save_weights_as_checkpoint(
+        self, path: str | os.PathLike, mapping: dict[str, list[str]] | None = None, dtype: str | None = None
+    ) -> None:
+        """Write the weights under the names of released checkpoints.
+
+        Args:
+            path: prefix of a TensorFlow checkpoint, or a file ending in ".safetensors" for Hugging Face names.
+            mapping: {layer name: names} to use instead of the family's own.
+            dtype: type of the floating arrays, such as "float16"; float32 if None.
+        """
+        from bert4keras2.checkpoints.safetensors_files import write_safetensors
+        from bert4keras2.checkpoints.tf_files import write_tensorflow
+
+        path = os.fspath(path)
+        source = "huggingface" if path.endswith(".safetensors") else "tensorflow"
+        table = table_for(self.config.family, source)
+        arrays = saved_arrays(self._bindings(source, mapping), table, dtype)
+        if source == "huggingface":
+            write_safetensors(path, arrays, metadata={"format": "pt"})
+        else:
+            write_tensorflow(path, arrays)
+
+    def _bindings(self, source: str, mapping: dict[str, list[str]] | None) -> list[Binding]:
+        """Return what each variable is called in a source, by the table or by a mapping of layers."""
+        table = table_for(self.config.family, source)
+        resizer = Resizer(self.config) if self.config.autoresize_weights else None
+        by_layer = mapping if mapping is not None else self.variable_mapping() if source == "tensorflow" else None
+        bindings = []
+        for layer, position, path, variable in self._variables():
+            names, transpose = table.find(path) or ([], False)
+            if by_layer is not None:
+                given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))
+                names = [given[position]] if position < len(given) else []
+            if names:
+                forward = PickRows(self.config) if path in VOCABULARY and _picks(self.config) else None
+                resize = resizer.for_variable(path) if resizer else None
+                bindings.append(Binding(variable, path, names, transpose, forward, resize))
+        return bindings
+
+
+def _picks(config: Any) -> bool:
+    return config.keep_tokens is not None or bool(config.compound_tokens)
+
+
+class PickRows:
+    """Rows of the vocabulary after keep_tokens and compound_tokens.
+
+    keep_tokens picks rows; each of compound_tokens then adds the (weighted) mean of rows of the result.
+    """
+
+    def __init__(self, config: Any):
+        self.keep, self.compound = config.keep_tokens, config.compound_tokens
+        self.rows_needed = config.vocab_size
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        """Return the model's rows of a stored table (V, D) or vector (V)."""
+        if self.keep is not None:
+            array = array[np.asarray(self.keep, "int64")]
+        new = []
+        for compound in self.compound or ():
+            ids, weights = compound if isinstance(compound, tuple) else (compound, None)
+            new.append(np.average(array[np.asarray(ids, "int64")], axis=0, weights=weights))
+        return np.concatenate([array, np.stack(new).astype(array.dtype)]) if new else array
