@@ -25,9 +25,9 @@ __all__ = [
 SOFTMAX_PLUS_LENGTH, SOFTMAX_PLUS_FLOOR = 512, 16
 
 
-def most_negative(dtype: str) -> float:
+def most_negative(dtype: Any) -> float:
     """Return a finite value of `dtype` that a softmax turns into zero and that never overflows when added to."""
-    return -3e4 if dtype == "float16" else -1e30
+    return -3e4 if "float16" in str(dtype) and "bfloat16" not in str(dtype) else -1e30
 
 
 def align(tensor, axes: list[int], ndim: int | None = None):
@@ -107,6 +107,7 @@ def attention_normalize(a, mask=None, axis: int = -1, method: str = "softmax", b
     Raises:
         ValueError: for an unknown method.
     """
+    a = ops.convert_to_tensor(a)
     if method == "none":
         return sequence_masking(a, mask, "-inf", axis, bias)
     bool_bias = bias is not None and _is_bool(bias)
@@ -137,7 +138,7 @@ def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = 
     elif method != "softmax":
         raise ValueError(f"Unknown normalization {method!r}; known are softmax, softmax_plus, squared_relu and none")
     if visible is not None:
-        scores = ops.where(visible, scores, ops.cast(most_negative(str(scores.dtype)), scores.dtype))
+        scores = ops.where(visible, scores, ops.cast(most_negative(scores.dtype), scores.dtype))
     return ops.softmax(scores, axis=axis)
 
 

@@ -62,9 +62,12 @@ class SafetensorsReader(Reader):
             )
         try:
             header = json.loads(self._file.read(length))
-            if not isinstance(header, dict):
-                raise ValueError
-        except ValueError:
+            for name, entry in header.items():
+                if name != "__metadata__":
+                    first, last = entry["data_offsets"]
+                    if not (isinstance(entry["dtype"], str) and math.prod(entry["shape"]) >= 0 <= first <= last):
+                        raise ValueError
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise CheckpointDamagedError(
                 f"The header of the safetensors file {self.path!r} is damaged. Download it again."
             ) from None

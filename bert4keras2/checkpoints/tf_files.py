@@ -36,6 +36,7 @@ class TensorFlowReader(Reader):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        _refuse_patterns(path)
         self._keys: dict[str, str] = {}  # our name -> key in the file
         try:
             self._tf: Any = _tensorflow().train.load_checkpoint(path)
@@ -158,7 +159,12 @@ def open_tensorflow(prefix: str, data_required: bool = True) -> TensorFlowReader
     if os.path.isfile(prefix + ".index"):
         index = read_index(prefix + ".index")
         if index is not None and data_required:
-            check_data_files(prefix, index)
+            try:
+                check_data_files(prefix, index)
+            except CheckpointError:
+                # TensorFlow verifies the index's checksums; if they fail, the sizes in it mean nothing.
+                TensorFlowReader(prefix).close()
+                raise
     if index is not None and OBJECT_GRAPH in index.names:
         return TensorFlowObjectsReader(prefix)
     return TensorFlowReader(prefix)
@@ -182,9 +188,11 @@ def write_tensorflow(
         The prefix that was written.
 
     Raises:
-        CheckpointError: no variables, a name twice or empty, or values that are not numeric.
+        CheckpointError: no variables, a name twice or empty, values that are not numeric, or a path that TensorFlow
+            would take for a pattern.
     """
     prefix = checkpoint_prefix(os.path.abspath(os.fspath(path)))
+    _refuse_patterns(prefix)
     folder, stem = os.path.split(prefix)
     os.makedirs(folder, exist_ok=True)
     work = tempfile.mkdtemp(prefix=f".{stem}.", dir=folder)
@@ -238,7 +246,7 @@ def _write_parts(work: str, target: str, variables: Iterable[tuple[str, np.ndarr
             flush()
             size = 0
         seen.add(name)
-        batch[name] = value
+        batch[name] = _aligned(value)
         size += value.nbytes
         del value  # or it would stay alive while the next one is made
     if batch:
@@ -248,13 +256,30 @@ def _write_parts(work: str, target: str, variables: Iterable[tuple[str, np.ndarr
     return parts
 
 
+def _aligned(value: np.ndarray) -> np.ndarray:
+    """Copy an array to an address that TensorFlow uses as it is; it would make a second copy of any other."""
+    room = np.empty(value.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + value.nbytes].view(value.dtype.newbyteorder("=")).reshape(value.shape)
+    copy[...] = value
+    return copy
+
+
+def _refuse_patterns(path: str) -> None:
+    if any(sign in path for sign in "*?["):
+        raise CheckpointError(
+            f"TensorFlow takes '*', '?' and '[' in a path for a pattern and cannot read {path!r}. Rename the folder or "
+            "the files."
+        )
+
+
 def _run(operation: Any, values: Iterable[np.ndarray] = ()) -> None:
     """Run one operation in a session of its own that sees no GPU; `operation(tf.raw_ops, *tensors)` builds it."""
     tf = _tensorflow()
     config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
     with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
         values = list(values)
-        inputs = [tf.compat.v1.placeholder(value.dtype.newbyteorder("="), value.shape) for value in values]
+        inputs = [tf.compat.v1.placeholder(value.dtype, value.shape) for value in values]
         session.run(operation(tf.raw_ops, *inputs), dict(zip(inputs, values, strict=True)))
 
 

@@ -118,6 +118,8 @@ def _parse(data: bytes) -> BundleIndex | None:
                     names.append(key.decode("utf-8"))
     if count == 0:
         return None
+    if count > 99999:
+        raise ValueError("more data files than five digits can number")
     return BundleIndex(names, [needed.get(shard, 0) for shard in range(count)])
 
 

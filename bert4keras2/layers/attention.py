@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from bert4keras2.backend.functions import align, normalize_scores, rotate
+from bert4keras2.backend.functions import align, most_negative, normalize_scores, rotate
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 
 __all__ = ["MultiHeadAttention", "attend"]
@@ -49,6 +49,10 @@ def attend(
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     plain = normalization == "softmax" and relative is None and dropout is None
     if plain and previous_scores is None and not return_scores and _prefers_fused(query, value):
+        if bias is not None and mask is not None:
+            # The fused kernel takes one of them.
+            low = ops.cast(most_negative(query.dtype), query.dtype)
+            bias, mask = ops.where(mask, ops.cast(bias, query.dtype), low), None
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
     scores = ops.einsum("bthd,bshd->bhts", query, key)
     if relative is not None:

@@ -85,12 +85,12 @@ class ScaleOffset(Layer):
         """Return x * gamma + beta for x (B, ..., C) and, if conditional, condition (B, D) or (B, ..., D)."""
         if isinstance(x, list | tuple):
             x, condition = x
-        gamma, beta = self._parameters(x, condition)
+        gamma, beta = self._gamma_beta(x, condition)
         if gamma is not None:
             x = x * gamma
         return x if beta is None else x + beta
 
-    def _parameters(self, x, condition):
+    def _gamma_beta(self, x, condition):
         gamma = self._constant(self.scale, "gamma", x.dtype)
         beta = self._constant(self.offset, "beta", x.dtype)
         if self.conditional:
@@ -154,7 +154,7 @@ class LayerNormalization(ScaleOffset):
             x, condition = x
         dtype = x.dtype
         x = ops.cast(x, "float32")
-        gamma, beta = self._parameters(x, condition)
+        gamma, beta = self._gamma_beta(x, condition)
         return ops.cast(self._normalize(x, gamma, beta), dtype)
 
     def _normalize(self, x, gamma, beta):

@@ -52,7 +52,7 @@ class GlobalMaxPooling1D(_Pooling):
     def call(self, inputs, mask=None):
         """Return (B, C) of inputs (B, T, C) and an optional mask (B, T)."""
         if mask is not None:
-            low = ops.cast(most_negative(str(inputs.dtype)), inputs.dtype)
+            low = ops.cast(most_negative(inputs.dtype), inputs.dtype)
             inputs = ops.where(align(ops.cast(mask, "bool"), [0, 1], 3), inputs, low)
         return ops.max(inputs, axis=1)
 

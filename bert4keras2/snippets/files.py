@@ -65,10 +65,10 @@ class open:  # it takes the place of the built-in function in scripts, hence the
         self._lines = None
         if "b" in mode:
             self.encoding = None
-            self.file = builtins.open(name, mode)
+            self.file = builtins.open(name, mode)  # noqa: SIM115
         else:
             self.encoding = encoding or _detect(name, mode)
-            self.file = builtins.open(name, mode, encoding=self.encoding, errors=errors)
+            self.file = builtins.open(name, mode, encoding=self.encoding, errors=errors)  # noqa: SIM115
         if indexable:
             try:
                 self._make_index(indexable)
@@ -190,7 +190,7 @@ class open:  # it takes the place of the built-in function in scripts, hence the
         except IndexError:
             raise IndexError(f"line {key} of {os.fspath(self.name)}, which has {len(offsets)} lines") from None
         if self._lines is None:
-            self._lines = builtins.open(self.name, "rb")
+            self._lines = builtins.open(self.name, "rb")  # noqa: SIM115
         self._lines.seek(offset)
         line = self._lines.readline()
         if self.encoding is None:

@@ -126,7 +126,7 @@ def _per_axis(name: str, numbers: Any, seq_dims: int, smallest: int) -> list[int
     given = [numbers] if np.ndim(numbers) == 0 else list(numbers)
     if len(given) != seq_dims or any(int(number) != number or number < smallest for number in given):
         raise ValueError(
-            f"{name} must give one integer (at least {smallest}) for each of the {seq_dims} padded axes, got {numbers!r}"
+            f"{name} must be one integer (at least {smallest}) for each of the {seq_dims} padded axes, got {numbers!r}"
         )
     return [int(number) for number in given]
 

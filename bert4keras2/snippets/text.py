@@ -92,9 +92,7 @@ def _codes(source: Sequence[Any], target: Sequence[Any]) -> tuple[np.ndarray, np
     return np.array(both[0], "int64"), np.array(both[1], "int64")
 
 
-def longest_common_substring(
-    source: Sequence[Any], target: Sequence[Any]
-) -> tuple[int, tuple[int, int, int, int]]:
+def longest_common_substring(source: Sequence[Any], target: Sequence[Any]) -> tuple[int, tuple[int, int, int, int]]:
     """Find the longest run of items that two sequences share; of several, the one that ends first in `source`.
 
     Args:
@@ -126,7 +124,7 @@ def longest_common_subsequence(source: Sequence[Any], target: Sequence[Any]) -> 
     """
     left, right = _codes(source, target)
     # lengths[i, j]: length of the answer for source[:i] and target[:j]
-    lengths = np.zeros((len(left) + 1, len(right) + 1), "int64")
+    lengths = np.zeros((len(left) + 1, len(right) + 1), "int32")
     for i, code in enumerate(left):
         extended = np.where(right == code, lengths[i, :-1] + 1, lengths[i, 1:])
         np.maximum.accumulate(extended, out=lengths[i + 1, 1:])
@@ -136,7 +134,7 @@ def longest_common_subsequence(source: Sequence[Any], target: Sequence[Any]) -> 
         if left[i - 1] == right[j - 1]:
             i, j = i - 1, j - 1
             pairs.append((i, j))
-        elif lengths[i - 1, j] > lengths[i, j - 1]:
+        elif lengths[i - 1, j] >= lengths[i, j - 1]:
             i -= 1
         else:
             j -= 1

@@ -156,5 +156,11 @@ def piece_pattern() -> re.Pattern[str]:
     Returns:
         The compiled pattern, for `findall`.
     """
-    isolated = re.escape(plain_isolated())
+    chars = plain_isolated()
+    # As ranges: the compiler of regular expressions is slow on classes of many single characters.
+    firsts = [index for index, char in enumerate(chars) if index == 0 or ord(chars[index - 1]) != ord(char) - 1]
+    lasts = [index - 1 for index in firsts[1:]] + [len(chars) - 1]
+    isolated = "".join(
+        f"{re.escape(chars[first])}-{re.escape(chars[last])}" for first, last in zip(firsts, lasts, strict=True)
+    )
     return re.compile(f"[{isolated}]+|[^{isolated} \\t\\n\\r\\xa0\\u3000]+")

@@ -114,7 +114,7 @@ def save_vocab(dict_path: str | os.PathLike, token_dict: Mapping[str, int], enco
     for line, token in enumerate(tokens):
         if token_dict[token] != line:
             raise ValueError(
-                f"token_dict cannot be saved as lines: line {line} would be {token!r}, whose id is {token_dict[token]}; "
+                f"token_dict cannot be saved as lines: {token!r} with id {token_dict[token]} would be line {line}; "
                 "the ids must be 0, 1, 2, ... without gaps"
             )
         if token and token.split() != [token]:

@@ -84,6 +84,31 @@ def test_layers_of_an_object_based_checkpoint(golden: Path) -> None:
         np.testing.assert_array_equal(reader.read(raw), reader.read("layer_with_weights-4/k_dense/kernel"))
 
 
+def test_layers_of_nested_and_tied_objects(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def node(**children: object) -> tf.Module:
+        module = tf.Module()
+        for name, child in children.items():
+            setattr(module, name, child)
+        return module
+
+    shared = tf.Variable([1.0, 2.0], name="first/kernel")
+    layers = {f"layer_with_weights-{i}": node(kernel=tf.Variable(float(i))) for i in range(11, 1, -1)}
+    layers["layer_with_weights-0"] = node(kernel=shared)
+    layers["layer_with_weights-1"] = node(inner=node(bias=tf.Variable(5.0)), owner=node(kernel=shared))
+    checkpoint = tf.train.Checkpoint(optimizer=node(m=tf.Variable(0.0)), **layers)
+    checkpoint.write(str(tmp_path / "best_model.weights"))
+    with open_checkpoint(tmp_path / "best_model.weights") as reader:
+        found = reader.layers()
+        assert [key for key, _ in found] == [f"layer_with_weights-{i}" for i in range(12)]
+        tied = [("inner/bias", "layer_with_weights-1/inner/bias"), ("owner/kernel", "layer_with_weights-0/kernel")]
+        assert sorted(found[1][1]) == tied
+        assert [float(reader.read(variables[0][1])) for _, variables in found[2:]] == list(range(2, 12))
+        assert reader.read("layer_with_weights-0/kernel").tolist() == [1.0, 2.0]
+        assert "optimizer/m" in reader and all(key != "optimizer" for key, _ in found)
+
+
 def test_layers_of_a_keras2_file_keep_its_order(golden: Path) -> None:
     path = golden / "models/bert_with_mlm/model.weights"
     with open_checkpoint(path) as reader, h5py.File(path) as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -116,8 +115,18 @@ def test_a_damaged_tensorflow_index(tf_prefix: Path, damage: str) -> None:
     elif damage == "nothing left":
         _cut(index, 0)
     else:
-        _flip(index, 10 if damage == "head" else index.stat().st_size - 40)
+        _flip(index, 10 if damage == "head" else index.stat().st_size - 8)
     _refused(tf_prefix, CheckpointDamagedError, "[Dd]ownload it again")
+
+
+def test_a_size_in_a_damaged_index_is_not_believed(tf_prefix: Path) -> None:
+    index = Path(f"{tf_prefix}.index")
+    data = index.read_bytes()
+    size = b"\x28\xa0\x1f"  # field 5, the 4000 bytes of 'a'
+    assert data.count(size) == 1
+    index.write_bytes(data.replace(size, b"\x28\xa0\x7f"))
+    message = _refused(tf_prefix, CheckpointDamagedError, "index is probably damaged")
+    assert "cut short" not in message
 
 
 def test_snappy_blocks_of_an_index() -> None:
@@ -149,6 +158,10 @@ def test_inconsistent_safetensors_files(tmp_path: Path) -> None:
     path.write_bytes(good.replace(b'"a":{', b'"a":X'))
     _refused(path, CheckpointDamagedError, "header .* damaged")
     path.write_bytes(good.replace(b'"dtype"', b'"dtypo"'))
+    _refused(path, CheckpointDamagedError, "header .* damaged")
+    path.write_bytes(good.replace(b"[0,4000]", b"[9,4000]"))
+    _refused(path, CheckpointDamagedError, "inconsistent at 'a'")
+    path.write_bytes(good.replace(b"[0,4000]", b"[0,null]"))
     _refused(path, CheckpointDamagedError, "header .* damaged")
     path.write_bytes(good.replace(b'"F16"', b'"X99"'))
     _refused(path, CheckpointFormatError, "'b'.*X99.*not supported")
@@ -285,10 +298,19 @@ def test_zip_archives_have_to_be_unpacked(tmp_path: Path) -> None:
 
 
 def test_odd_characters_in_paths(tmp_path: Path) -> None:
-    folder = tmp_path / "模型 [v1]"
-    os.mkdir(folder)
-    write_tensorflow(folder / "m[1].ckpt", VALUES, shard_bytes=1)
-    with open_checkpoint(folder / "m[1].ckpt") as reader:
+    folder = tmp_path / "模型 (v1) #"
+    write_tensorflow(folder / "m %d.ckpt", VALUES, shard_bytes=1)
+    with open_checkpoint(folder / "m %d.ckpt") as reader:
         assert reader.read("a").sum() == 499500
-    Path(folder / "m[1].ckpt.index").unlink()
-    _refused(folder / "m[1].ckpt", CheckpointNotFoundError, "incomplete")
+    # TensorFlow cannot open these, so they are neither written nor blamed on the files.
+    patterns = tmp_path / "m[1]"
+    with pytest.raises(CheckpointError, match=r"pattern.*m\[1\].*Rename"):
+        write_tensorflow(patterns / "m.ckpt", VALUES)
+    assert not patterns.exists()
+    shutil.copytree(folder, patterns)
+    _refused(patterns / "m %d.ckpt", CheckpointError, "pattern.*Rename")
+    for file in patterns.glob("*.index"):
+        file.unlink()
+    _refused(patterns / "m %d.ckpt", CheckpointNotFoundError, "incomplete")
+    write_safetensors(patterns / "m.safetensors", VALUES)
+    assert open_checkpoint(patterns / "m.safetensors").format == "safetensors"

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:.*does not
 FOLDER = Path(__file__).parent.parent / "golden" / "models"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))
 TOLERANCE = 1e-5
+# Recorded defects of the reference, which this library does not have (docs/migrating.md); what is right is tested below.
+DEFECTS = {"bert_shared_segment_zero": "segment id 0 in the shared table masked its position"}
 
 
 def arguments(info) -> dict:
@@ -77,7 +79,7 @@ def check(name, actual, expected, masks):
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if case not in DEFECTS])
 def test_model(case):
     folder, info, transformer = build(case)
     model = transformer.model
@@ -104,3 +106,22 @@ def test_model(case):
     if "expected_weights" in info:
         for path, value in read(folder / info["expected_weights"]).items():
             np.testing.assert_allclose(ops.convert_to_numpy(find(transformer, path)), value, atol=1e-6, err_msg=path)
+
+
+def test_shared_segments_do_not_mask():
+    """A segment id 0 inside the text hides nothing: the same numbers as a segment table of its own with equal rows."""
+    folder, info, shared = build("bert_shared_segment_zero")
+    inputs, recorded = read(folder / "inputs.npz"), read(folder / "outputs.npz")
+    own = build_transformer_model(
+        folder / "config.json",
+        folder / info["checkpoint"],
+        segment_vocab_size=shared.config.vocab_size,
+        ignore_invalid_weights=True,
+        return_keras_model=False,
+    )
+    own.layers["Embedding-Segment"].embeddings.assign(shared.layers["Embedding-Token"].embeddings)
+    arrays = [inputs[name] for name in info["inputs"]]
+    actual = ops.convert_to_numpy(shared.model(arrays))
+    mask = inputs["mask"].astype(bool)
+    np.testing.assert_allclose(actual[mask], ops.convert_to_numpy(own.model(arrays))[mask], atol=TOLERANCE)
+    assert np.abs(actual - recorded["output_0"])[mask].max() > 0.1

@@ -1,0 +1,121 @@
+"""Which characters of the original text each token covers.
+
+Both tokenizers know the spans of the tokens that they make themselves (`own`). What a caller passes is usually that
+list, perhaps cut at either end, with or without special tokens, or made from ids with `[UNK]` in it: `locate` finds it
+in `own`. Other lists are matched token by token, each after the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .detokenize import is_special
+from .normalize import clean_with_offsets
+from .vocabulary import stem
+
+if TYPE_CHECKING:
+    from .base import TokenizerBase
+    from .wordpiece import Tokenizer
+
+__all__ = ["locate", "rematch_words"]
+
+
+def locate(tokenizer: TokenizerBase, own: list[str], tokens: list[str]) -> tuple[int, int, int] | None:
+    """Finds tokens in the list of tokens that the tokenizer makes of a text.
+
+    Args:
+        tokenizer: the tokenizer.
+        own: its tokens of the text without the special ones at the ends.
+        tokens: the tokens to find: all or a part of `own`, with or without the start and end token, where `[UNK]`
+            may stand for a token outside the vocabulary.
+
+    Returns:
+        (number of start tokens, number of end tokens, index in `own` of the first other token), or None.
+    """
+    unknown = {index for index, token in enumerate(own) if tokenizer.token_to_id(token) == tokenizer._token_unk_id}
+    starts = range(int(tokens[:1] == [tokenizer._token_start]), -1, -1)
+    ends = range(int(tokens[-1:] == [tokenizer._token_end]), -1, -1)
+    parts = [(start, end, tokens[start : len(tokens) - end]) for start in starts for end in ends]
+    # The whole of `own` first: a text may itself begin with the start token when never_split has it.
+    for start, end, part in sorted(parts, key=lambda item: len(item[2]) != len(own)):
+        last = len(own) - len(part)
+        for offset in sorted(range(last + 1), key=lambda place: place not in (0, last)):
+            if all(
+                token == own[offset + index] or (token == tokenizer._token_unk and offset + index in unknown)
+                for index, token in enumerate(part)
+            ):
+                return start, end, offset
+    return None
+
+
+def _stream(tokenizer: Tokenizer, text: str) -> tuple[str, list[int], dict[int, str]]:
+    """The characters that tokens are made of, their indices in the text, and where literal tokens start in them."""
+    parts, offsets, literals = [], [], {}
+    start = 0
+    for index, part in enumerate([text] if tokenizer._literals is None else tokenizer._literals.split(text)):
+        if index % 2:
+            literals[len(offsets)] = part
+            chars, local = part, list(range(len(part)))
+        else:
+            chars, local = clean_with_offsets(part, tokenizer._do_lower_case)
+        parts.append(chars)
+        offsets.extend(start + offset for offset in local)
+        start += len(part)
+    return "".join(parts), offsets, literals
+
+
+def _match(
+    tokens: list[str], chars: str, literals: dict[int, str], surfaces: Callable[[str], list[str]]
+) -> list[tuple[int, int]]:
+    """Spans of tokens in the stream, each at the first place after the one before."""
+    spans: list[tuple[int, int]] = []
+    position = 0
+    for index, token in enumerate(tokens):
+        candidates = [token] if literals.get(position) == token else surfaces(token)
+        if not candidates:
+            spans.append((position, position))
+            continue
+        found = [(chars.find(candidate, position), rank) for rank, candidate in enumerate(candidates)]
+        start, rank = min((pair for pair in found if pair[0] >= 0), default=(-1, 0))
+        if start < 0:
+            raise ValueError(
+                f"token {index}, {token!r}, does not occur in the text after the tokens before it; "
+                "pass the text itself and the tokens that this tokenizer made of it"
+            )
+        position = start + len(candidates[rank])
+        spans.append((start, position))
+    return spans
+
+
+def rematch_words(tokenizer: Tokenizer, text: str, tokens: list[str]) -> list[list[int]]:
+    """The work of `Tokenizer.rematch`, which documents it.
+
+    Args:
+        tokenizer: the tokenizer.
+        text: the text.
+        tokens: its tokens.
+
+    Returns:
+        For every token the indices of its characters.
+    """
+    chars, offsets, literals = _stream(tokenizer, text)
+    raw = tokenizer._tokenize(text)
+    translate = tokenizer._token_translate
+    place = locate(tokenizer, [translate.get(token) or token for token in raw], tokens)
+    if place is None:
+        sources: dict[str, list[str]] = {}
+        for old, new in translate.items():
+            sources.setdefault(new, []).append(stem(old))
+
+        def surfaces(token: str) -> list[str]:
+            return sources.get(token, []) if is_special(token) else [stem(token), *sources.get(token, [])]
+
+        spans = _match(tokens, chars, literals, surfaces)
+        return [offsets[start:end] for start, end in spans]
+    starts, ends, first = place
+    # White space inside a token can only come from the words of a user's pre_tokenize.
+    spans = _match(raw, chars, literals, lambda token: ["".join(stem(token).split())])
+    count = len(tokens) - starts - ends
+    body = [offsets[start:end] for start, end in spans[first : first + count]]
+    return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]

@@ -1,0 +1,216 @@
+"""Tokenizer over a SentencePiece model (T5, ALBERT, XLM-R, ...)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+from .base import TokenizerBase, check_text
+from .characters import is_control, is_space
+from .rematch import locate
+
+__all__ = ["SpTokenizer"]
+
+_BLANK = "\u2581"  # how SentencePiece writes a blank
+
+
+def _load_model(path: str | os.PathLike):
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise ImportError("SpTokenizer needs the package sentencepiece: pip install sentencepiece") from error
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        raise IsADirectoryError(f"SentencePiece model {name!r} is a folder; pass the .model file inside it")
+    if not os.path.exists(name):
+        raise FileNotFoundError(f"SentencePiece model {name!r} does not exist; check the path of the checkpoint folder")
+    with open(name, "rb") as file:
+        content = file.read()
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        loaded = processor.LoadFromSerializedProto(content) if content else False
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not a SentencePiece model ({error}); is the file complete?") from error
+    if not loaded or not processor.GetPieceSize():
+        raise ValueError(f"{name!r} is not a SentencePiece model: it holds no pieces; is the file complete?")
+    return processor
+
+
+class SpTokenizer(TokenizerBase):
+    """Tokenizer over a SentencePiece model (Kudo and Richardson, 2018, https://arxiv.org/abs/1808.06226).
+
+    The names of the padding and unknown pieces come from the model. A start, end or mask token that the model does not
+    have gets the id of the unknown piece, as in bert4keras: T5 wants `token_start=None, token_end='</s>'`.
+
+    Args:
+        sp_model_path: path of the `.model` file.
+        token_start: piece put before a text, or None.
+        token_end: piece put after a text, or None.
+        pre_tokenize: function from a text to its words, which are then cut one by one; `'jieba'` stands for
+            `jieba_pre_tokenize()`.
+        token_translate: piece of the text -> piece to use instead of it; `decode` translates back.
+        never_split: pieces that stay whole where they occur literally in a text.
+
+    Raises:
+        ImportError: the package sentencepiece is not installed.
+        FileNotFoundError, IsADirectoryError: there is no such file.
+        ValueError: the file is not a SentencePiece model, or lacks a piece of `never_split`.
+    """
+
+    def __init__(
+        self,
+        sp_model_path: str | os.PathLike,
+        token_start: str | None = "[CLS]",
+        token_end: str | None = "[SEP]",
+        pre_tokenize: Callable[[str], Iterable[str]] | str | None = None,
+        token_translate: Mapping[str, str] | None = None,
+        never_split: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(token_start, token_end, pre_tokenize, token_translate, never_split)
+        self.sp_model = _load_model(sp_model_path)
+        self._vocab_size = self.sp_model.GetPieceSize()
+        pad, unk = self.sp_model.pad_id(), self.sp_model.unk_id()
+        self._token_pad = self.sp_model.IdToPiece(pad) if pad >= 0 else None
+        self._token_unk = self.sp_model.IdToPiece(unk)
+        missing = [token for token in self._never_split if not self._has_piece(token)]
+        if missing:
+            raise ValueError(f"never_split: {', '.join(missing)} are not pieces of the model")
+        for role in ("pad", "unk", "mask", "start", "end"):
+            token = getattr(self, f"_token_{role}")
+            if token is not None:
+                setattr(self, f"_token_{role}_id", self.token_to_id(token))
+
+    def _has_piece(self, token: str) -> bool:
+        return self.token_to_id(token) != self.sp_model.unk_id() or token == self._token_unk
+
+    def _special_id(self, role: str) -> int:
+        token = getattr(self, f"_token_{role}", None)
+        if token is not None and not self._has_piece(token):
+            raise ValueError(f"this tokenizer has no {role} token: {token!r} is not a piece of the model")
+        return super()._special_id(role)
+
+    def _tokenize_plain(self, text: str) -> list[str]:
+        words = [text] if self._pre_tokenize is None else self._pre_tokenize(text)
+        return [piece for word in words for piece in self._pieces(word)]
+
+    def _pieces(self, text: str) -> list[str]:
+        try:
+            return self.sp_model.EncodeAsPieces(text)
+        except (RuntimeError, UnicodeError) as error:
+            raise ValueError(
+                f"text {text!r:.60} cannot be written in UTF-8, which SentencePiece works on; "
+                "it holds half of a surrogate pair: repair or drop it"
+            ) from error
+
+    def token_to_id(self, token: str) -> int:
+        """Id of a piece.
+
+        Args:
+            token: a piece.
+
+        Returns:
+            Its id, or that of the unknown piece.
+        """
+        return self.sp_model.PieceToId(token)
+
+    def id_to_token(self, id: int) -> str:
+        """Piece of an id.
+
+        Args:
+            id: a whole number, not negative.
+
+        Returns:
+            The piece; `''` for the ids after the last piece, which models with a padded vocabulary may produce.
+
+        Raises:
+            ValueError: the id is negative.
+        """
+        if id < 0:
+            raise ValueError(f"id {id!r} is negative; ids of this model are 0 to {self._vocab_size - 1}")
+        return self.sp_model.IdToPiece(int(id)) if id < self._vocab_size else ""
+
+    def _is_special(self, id: int) -> bool:
+        """Whether an id stands for no text: control, unknown and unused pieces."""
+        model = self.sp_model
+        return model.IsControl(id) or model.IsUnknown(id) or model.IsUnused(id)
+
+    def _is_decodable(self, id: int) -> bool:
+        """Whether an id stands for text."""
+        return id < self._vocab_size and not self._is_special(int(id))
+
+    def decode(self, ids: Iterable[int] | None, tokens: Iterable[str] | None = None) -> str:
+        """Text from ids or pieces.
+
+        Args:
+            ids: ids; ignored if `tokens` are given.
+            tokens: pieces.
+
+        Returns:
+            The text; control pieces leave no trace, unknown ones show as ` ⁇ `.
+
+        Raises:
+            ValueError: an id is negative.
+        """
+        pieces = self.ids_to_tokens(ids) if tokens is None else list(tokens)
+        back = self._token_translate_inv
+        known = [self.token_to_id(back.get(piece) or piece) for piece in pieces if piece]
+        return self.sp_model.DecodeIds(known)
+
+    def rematch(self, text: str, tokens: list[str]) -> list[list[int]]:
+        """Where each piece stands in the text.
+
+        Args:
+            text: the text that was tokenized.
+            tokens: its pieces (what `tokenize` returned, also cut at either end).
+
+        Returns:
+            For every piece the indices of its characters in `text`, ascending; empty for pieces without text.
+
+        Raises:
+            TypeError: `text` is not a str.
+            ValueError: a piece does not come from the text.
+        """
+        check_text(text, "text")
+        tokens = list(tokens)
+        own = self._pieces_with_indices(text)
+        place = locate(self, [self._token_translate.get(piece) or piece for piece, _ in own], tokens)
+        if place is None:
+            raise ValueError("tokens are not pieces of this text; pass what tokenize returned, or a part of it")
+        starts, ends, first = place
+        count = len(tokens) - starts - ends
+        body = [indices for _, indices in own[first : first + count]]
+        return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]
+
+    def _pieces_with_indices(self, text: str) -> list[tuple[str, list[int]]]:
+        """Pieces of a text before translation, each with the indices of its characters that are not blanks."""
+        result: list[tuple[str, list[int]]] = []
+        start = 0
+        for index, part in enumerate([text] if self._literals is None else self._literals.split(text)):
+            if index % 2:
+                result.append((part, list(range(start, start + len(part)))))
+            elif part:
+                place = start
+                for word in [part] if self._pre_tokenize is None else self._pre_tokenize(part):
+                    found = text.find(word, place)
+                    if found < 0:
+                        raise ValueError(f"pre_tokenize returned {word!r}, which is not in the text: no indices for it")
+                    for piece, indices in self._word_indices(word):
+                        result.append((piece, [found + at for at in indices]))
+                    place = found + len(word)
+            start += len(part)
+        return result
+
+    def _word_indices(self, word: str) -> list[tuple[str, list[int]]]:
+        pieces = self._pieces(word)
+        try:
+            spans = self.sp_model.encode(word, return_type="offset_mapping")["offsets"]
+        except (TypeError, ValueError):  # sentencepiece before 0.2.2
+            spans = [(item.begin, item.end) for item in self.sp_model.encode(word, out_type="immutable_proto").pieces]
+        result: list[tuple[str, list[int]]] = []
+        following: list[int] = []
+        # When one character becomes several pieces, SentencePiece gives it to the last of them only.
+        for piece, (first, last) in zip(reversed(pieces), reversed(spans), strict=True):
+            if last > first:
+                following = [at for at in range(first, last) if not (is_space(word[at]) or is_control(word[at]))]
+            result.append((piece, [] if piece == _BLANK else following))
+        return result[::-1]
