@@ -8,26 +8,32 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.backend.registry import register
+
 __all__ = ["gelu_erf", "gelu_tanh", "get_activation", "leaky_relu", "set_gelu", "swish", "resolve_activation"]
 
 _GELU_VERSION = "erf"
 
 
+@register
 def gelu_erf(x):
     """Return the exact Gaussian error linear unit of `x` (Hendrycks & Gimpel, arXiv:1606.08415)."""
     return ops.gelu(x, approximate=False)
 
 
+@register
 def gelu_tanh(x):
     """Return the tanh approximation of the Gaussian error linear unit of `x` (arXiv:1606.08415)."""
     return ops.gelu(x, approximate=True)
 
 
+@register
 def swish(x):
     """Return `x * sigmoid(x)` (Ramachandran et al., arXiv:1710.05941)."""
     return ops.silu(x)
 
 
+@register
 def leaky_relu(x, alpha: float = 0.2):
     """Return `x` where positive and `alpha * x` elsewhere."""
     return ops.leaky_relu(x, alpha)

@@ -187,7 +187,8 @@ class RotaryPosition(Layer):
     """
 
     def __init__(self, output_dim: int, base: float = 10000, **kwargs: Any):
-        super().__init__(**kwargs, dtype=kwargs.pop("dtype", "float32"))
+        # Angles of far positions need float32 whatever the policy.
+        super().__init__(**{**kwargs, "dtype": "float32"})
         if output_dim % 2:
             raise ValueError(f"Rotary positions turn pairs: the size of a head must be even, not {output_dim}")
         self.output_dim, self.base = output_dim, base

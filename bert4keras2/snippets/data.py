@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -80,18 +81,23 @@ class DataGenerator:
 
     # -- samples ---------------------------------------------------------------------------------------------
 
-    def sample(self, random: bool = False) -> Iterator[tuple[bool, Any]]:
+    def sample(self, random: bool | np.random.RandomState = False) -> Iterator[tuple[bool, Any]]:
         """Yield (is_end, sample) for each sample, once; is_end marks the last one.
 
         Args:
-            random: shuffle with NumPy's generator. Data without a length is shuffled within a buffer.
+            random: shuffle: with NumPy's global generator if True, or with this one. Data without a length is
+                shuffled within a buffer.
 
         Raises:
             ValueError: if there are no samples.
         """
-        samples = self._shuffled() if random else iter(self.data)
-        if random and self.bucket_window:
-            samples = bucketed(samples, self.batch_size, self.bucket_window, self.length_of or sample_length)
+        samples = iter(self.data)
+        if random:
+            generator = random if isinstance(random, np.random.RandomState) else np.random
+            samples = self._shuffled(generator)
+            if self.bucket_window:
+                length_of = self.length_of or sample_length
+                samples = bucketed(samples, self.batch_size, self.bucket_window, length_of, generator)
         nothing = object()
         current = next(samples, nothing)
         if current is nothing:
@@ -104,18 +110,18 @@ class DataGenerator:
             current = following
         yield True, current
 
-    def _shuffled(self) -> Iterator[Any]:
+    def _shuffled(self, random: Any) -> Iterator[Any]:
         if self.steps is not None:
-            for i in np.random.permutation(len(self.data)):
+            for i in random.permutation(len(self.data)):
                 yield self.data[i]
             return
         buffer: list[Any] = []
         for sample in self.data:
             buffer.append(sample)
             if len(buffer) > self.buffer_size:
-                yield buffer.pop(np.random.randint(len(buffer)))
+                yield buffer.pop(random.randint(len(buffer)))
         while buffer:
-            yield buffer.pop(np.random.randint(len(buffer)))
+            yield buffer.pop(random.randint(len(buffer)))
 
     # -- batches ---------------------------------------------------------------------------------------------
 
@@ -126,7 +132,7 @@ class DataGenerator:
             " collate(self, batch), which makes one of a list of samples"
         )
 
-    def __iter__(self, random: bool = False) -> Iterator[Any]:
+    def __iter__(self, random: bool | np.random.RandomState = False) -> Iterator[Any]:
         batch: list[Any] = []
         for is_end, sample in self.sample(random):
             batch.append(sample)
@@ -141,7 +147,7 @@ class DataGenerator:
             random: shuffle each pass.
         """
 
-        def passes():
+        def passes(random):
             while True:
                 empty = True
                 for batch in self.__iter__(random):
@@ -152,7 +158,7 @@ class DataGenerator:
                 if self._is_read_once():
                     return
 
-        return self._stream(passes)
+        return self._stream(passes, random)
 
     def fortest(self, random: bool = False) -> Iterator[Any]:
         """Return a stream of one pass over the inputs alone, to iterate or to give to `predict`.
@@ -160,14 +166,22 @@ class DataGenerator:
         Args:
             random: shuffle; by default predictions come in the order of the data.
         """
-        return self._stream(lambda: (batch[0] for batch in self.__iter__(random)), inputs_only=True)
+        return self._stream(lambda random: (batch[0] for batch in self.__iter__(random)), random, inputs_only=True)
 
     def _is_read_once(self) -> bool:
         return self.steps is None and iter(self.data) is self.data
 
-    def _stream(self, passes: Callable[[], Iterator[Any]], inputs_only: bool = False) -> Iterator[Any]:
+    def _stream(self, passes: Callable[[Any], Iterator[Any]], random: Any, inputs_only: bool = False) -> Iterator[Any]:
+        # TensorFlow reads ahead in a thread. With a generator of its own the order depends on NumPy's seed at this
+        # moment alone, not on how far that thread got before the script drew its next random number.
+        seed = np.random.randint(2**31) if random is True else None
+        started = itertools.count()
+
+        def make_pass():
+            return passes(random if seed is None else np.random.RandomState([seed, next(started)]))
+
         shapes = self.output_shapes
-        return batch_stream(passes, inputs_only=inputs_only, can_restart=not self._is_read_once(), shapes=shapes)
+        return batch_stream(make_pass, inputs_only=inputs_only, can_restart=not self._is_read_once(), shapes=shapes)
 
     def to_dataset(
         self, types: Any, shapes: Any, names: str | Sequence[Any] | None = None, padded_batch: bool = False

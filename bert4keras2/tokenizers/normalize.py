@@ -109,7 +109,8 @@ def clean_with_offsets(text: str, lower: bool) -> tuple[str, list[int]]:
     """
     pairs = _decompose(text) if lower else list(zip(text, range(len(text)), strict=True))
     kept = [(char, index) for char, index in pairs if not (is_control(char) or is_space(char) or char.isspace())]
-    return "".join(char for char, _ in kept), [index for _, index in kept]
+    # Sorted: canonical ordering may swap two marks of one letter, but spans of tokens must not run backwards.
+    return "".join(char for char, _ in kept), sorted(index for _, index in kept)
 
 
 def _decompose(text: str) -> list[tuple[str, int]]:

@@ -85,9 +85,9 @@ def test_lines_by_number(path):
 
 
 def test_lines_by_number_of_other_files(path):
-    path.write_bytes("一\r\n二\r\n".encode("gb18030"))
+    path.write_bytes("中文\r\n文\r\n".encode("gb18030"))
     with open_text(path, encoding="gb18030", indexable=True) as file:
-        assert file[:] == ["一\n", "二\n"]
+        assert file[:] == ["中文\n", "文\n"]
     with open_text(path, indexable=True) as file, pytest.raises(UnicodeDecodeError, match="text.txt is not utf-8"):
         file[0]
     path.write_bytes("一\n二\n".encode("utf-8-sig"))

@@ -94,17 +94,20 @@ def test_sequence_padding_errors(inputs, kwargs, message):
         snippets.sequence_padding(inputs, **kwargs)
 
 
-def test_sequence_padding_is_linear_in_its_input():
-    # Guards against padding row by row with np.pad and stacking, which takes about ten times as long.
+def test_sequence_padding_is_fast():
+    # Padding row by row with np.pad and stacking takes several times as long.
     rows = [list(range(n)) for n in range(1, 257)]
-    start = time.perf_counter()
-    for row in rows:
-        np.pad(np.array(row), (0, 256 - len(row)))
-    by_hand = time.perf_counter() - start
-    snippets.sequence_padding(rows)
-    start = time.perf_counter()
-    snippets.sequence_padding(rows)
-    assert time.perf_counter() - start < by_hand
+
+    def best_of_three(function):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    by_hand = best_of_three(lambda: np.array([np.pad(np.array(row), (0, 256 - len(row))) for row in rows]))
+    assert best_of_three(lambda: snippets.sequence_padding(rows)) < by_hand
 
 
 def test_round_up():

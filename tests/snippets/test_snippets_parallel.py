@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -124,6 +126,12 @@ def test_errors():
 
 
 @pytest.mark.skipif("fork" not in _contexts, reason="this system has no fork")
-def test_fork_takes_closures(monkeypatch):
-    monkeypatch.setattr(multiprocessing, "get_context", lambda: _contexts["fork"])
-    assert parallel_apply(lambda x: x + 1, range(3), 1, 2, unordered=False) == [1, 2, 3]
+def test_fork_takes_closures():
+    # In a process of its own: the threads of TensorFlow and JAX do not survive a fork.
+    script = (
+        "import multiprocessing; multiprocessing.set_start_method('fork')\n"
+        "from bert4keras2.snippets import parallel_apply\n"
+        "print(parallel_apply(lambda x: x + 1, range(3), 1, 2, unordered=False))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert run.stdout.strip() == "[1, 2, 3]", run.stderr

@@ -4,47 +4,58 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bert4keras2.tokenizers import Tokenizer
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "tokenizers"
 
-
-def read_golden(name: str) -> list[dict]:
-    with gzip.open(GOLDEN / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    """The folder of golden cases."""
+    return Path(__file__).parents[1] / "golden" / "tokenizers"
 
 
 @pytest.fixture(scope="session")
-def golden():
+def cases(folder) -> Callable[[str], Any]:
     """Reads one of the files of golden cases."""
-    return read_golden
+
+    def read(name: str) -> Any:
+        if name == "simplified":
+            with gzip.open(folder / "simplified.json.gz", "rt", encoding="utf-8") as file:
+                return json.load(file)
+        with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    return read
 
 
 @pytest.fixture(scope="session")
-def texts() -> dict[int, str]:
-    return {item["i"]: item["text"] for item in read_golden("texts")}
+def texts(cases) -> dict[int, str]:
+    """The strings that the cases refer to."""
+    return {item["i"]: item["text"] for item in cases("texts")}
 
 
 @pytest.fixture(scope="session")
-def vocab_path() -> str:
-    return str(GOLDEN / "vocab.txt")
+def vocab_path(folder) -> str:
+    return str(folder / "vocab.txt")
 
 
 @pytest.fixture(scope="session")
-def sp_path() -> str:
-    return str(GOLDEN / "sp.model")
+def sp_path(folder) -> str:
+    pytest.importorskip("sentencepiece")
+    return str(folder / "sp.model")
 
 
 @pytest.fixture(scope="session")
-def tokenizers() -> dict[str, Tokenizer]:
+def tokenizers(folder) -> dict[str, Tokenizer]:
     return {
-        "google_lower": Tokenizer(GOLDEN / "vocab.txt", do_lower_case=True),
-        "google_cased": Tokenizer(str(GOLDEN / "vocab.txt")),
-        "gau_lower": Tokenizer(GOLDEN / "vocab_gau.txt", do_lower_case=True),
+        "google_lower": Tokenizer(folder / "vocab.txt", do_lower_case=True),
+        "google_cased": Tokenizer(str(folder / "vocab.txt")),
+        "gau_lower": Tokenizer(folder / "vocab_gau.txt", do_lower_case=True),
     }
 
 
