@@ -18,6 +18,7 @@ from bert4keras2.snippets.text import (
     strQ2B,
     text_segmentate,
 )
+from bert4keras2.tokenizers.normalize import lowercase_and_strip as lowercase_and_normalize
 
 __all__ = [
     "BatchStream",
@@ -30,6 +31,7 @@ __all__ = [
     "is_string",
     "longest_common_subsequence",
     "longest_common_substring",
+    "lowercase_and_normalize",
     "open",
     "orthogonally_resize",
     "parallel_apply",

@@ -176,9 +176,7 @@ class Tokenizer(TokenizerBase):
         if self._pre_tokenize is not None:
             words = self._pre_tokenize(lowercase_and_strip(text) if self._do_lower_case else text)
             return [
-                piece
-                for word in words
-                for piece in ([word] if word in self._token_dict else self._word_memo[word])
+                piece for word in words for piece in ([word] if word in self._token_dict else self._word_memo[word])
             ]
         if self._do_lower_case and "Σ" in text:  # its lower case depends on the neighbours in the whole text
             return self._pieces_of_run(text)

@@ -177,6 +177,11 @@ def test_is_string_golden():
         assert snippets.is_string(ast.literal_eval(case["value"])) is case["result"]
 
 
+def test_lowercase_and_normalize_golden():
+    for case in HELPERS["misc"]["lowercase_and_normalize"]:
+        assert snippets.lowercase_and_normalize(case["text"]) == case["result"]
+
+
 def test_is_one_of_compares_objects():
     array = np.zeros(2)
     assert snippets.is_one_of(array, [1, array])

@@ -48,7 +48,7 @@ def test_final_sigma_depends_on_the_whole_text(lower):
 
 
 def test_control_characters_join_and_spaces_part(lower):
-    assert lower.tokenize("a\x1cb\u2028c\u3000d\x85e\ufffdf")[1:-1] == ["ab", "c", "def"]
+    assert lower.tokenize("a\x1cb\u2028c\u3000a\x85n\ufffdd")[1:-1] == ["ab", "c", "and"]
 
 
 def test_cut_equals_popping():
@@ -81,7 +81,10 @@ def test_pair_lengths_take_from_the_longer():
 def test_smallest_maxlen(tiny, pattern, size):
     assert len(tiny.encode("我爱", "爱我", maxlen=size, pattern=pattern)[0]) == size
     assert tiny.encode_batch(["我爱"], ["爱我"], maxlen=size, pattern=pattern)[0].shape == (1, size)
-    for call in (lambda n: tiny.encode("我", "爱", n, pattern), lambda n: tiny.encode_batch(["我"], ["爱"], n, pattern)):
+    for call in (
+        lambda n: tiny.encode("我", "爱", n, pattern),
+        lambda n: tiny.encode_batch(["我"], ["爱"], n, pattern),
+    ):
         with pytest.raises(ValueError, match=rf"maxlen={size - 1} leaves no room: the {size} special"):
             call(size - 1)
     for call in (tiny.tokenize, tiny.encode):
@@ -149,7 +152,7 @@ def test_batch_shapes(tiny):
     assert tiny.encode_batch(["我"], length=6)[0].tolist() == [[2, 5, 3, 0, 0, 0]]
     assert tiny.encode_batch(["我" * 9], maxlen=4, length=6)[0].tolist() == [[2, 5, 5, 3, 0, 0]]
     assert tiny.encode_batch([])[0].shape == (0, 0)
-    assert tiny.encode_batch(("我" for _ in range(2)))[0].shape == (2, 3)
+    assert tiny.encode_batch("我" for _ in range(2))[0].shape == (2, 3)
 
 
 def test_batch_errors(tiny):
@@ -240,7 +243,12 @@ def test_subclasses_and_patches_reach_encode(tiny_vocab):
 def test_pre_tokenize_keeps_words_of_the_vocabulary(tiny_vocab):
     tiny_vocab["我爱"] = len(tiny_vocab)
     seen = []
-    tokenizer = Tokenizer(tiny_vocab, do_lower_case=True, pre_tokenize=lambda text: seen.append(text) or text.split("d"))
+
+    def words(text):
+        seen.append(text)
+        return text.split("d")
+
+    tokenizer = Tokenizer(tiny_vocab, do_lower_case=True, pre_tokenize=words)
     assert tokenizer.tokenize("我爱D爱 我Dabc")[1:-1] == ["我爱", "爱", "我", "ab", "##c"]
     assert seen == ["我爱d爱 我dabc"]
 
@@ -278,7 +286,8 @@ def test_spawned_process(vocab_path):
 
 def test_threads(vocab_path, texts):
     rows = list(texts.values())
-    expected = [Tokenizer(vocab_path, do_lower_case=True).encode(text)[0] for text in rows]
+    alone = Tokenizer(vocab_path, do_lower_case=True)
+    expected = [alone.encode(text)[0] for text in rows]
     shared = Tokenizer(vocab_path, do_lower_case=True)
     with ThreadPoolExecutor(8) as pool:
         for result in pool.map(lambda _: [shared.encode(text)[0] for text in rows], range(8)):
@@ -297,7 +306,8 @@ def test_memory_is_bounded(tiny, monkeypatch):
 
 
 def test_import_is_light():
-    code = "import bert4keras2.tokenizers, sys; print([m for m in ('keras', 'jieba', 'sentencepiece') if m in sys.modules])"
+    heavy = "keras", "tensorflow", "jieba", "sentencepiece"
+    code = f"import bert4keras2.tokenizers, sys; print([name for name in {heavy} if name in sys.modules])"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env)
     assert result.stdout.strip() == "[]"

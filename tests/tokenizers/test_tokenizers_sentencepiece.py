@@ -25,7 +25,7 @@ def test_attributes(t5, sp_path):
 
 
 def test_decode(t5):
-    assert t5.decode([6, 2, 1, 144, 112]) == "⁇ 其实" or t5.decode([6, 2, 1, 144, 112]) == " ⁇ 其实"
+    assert t5.decode([6, 2, 1, 144, 112]) == " ⁇ 其实"
     assert t5.decode(np.array([6, 112, 1, 144, 0, 0])) == "实其"
     assert t5.decode(None, tokens=["\u2581", "实", "</s>"]) == "实"
     assert t5.decode([]) == ""
