@@ -9,9 +9,6 @@ pass includes compilation, the second one does not, unless it meets new shapes.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import tempfile
 import time
 
 import keras
@@ -46,11 +43,7 @@ def build(layers: int, width: int) -> keras.Model:
         "attention_probs_dropout_prob": 0.1,
         "initializer_range": 0.02,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "config.json")
-        with open(path, "w") as file:
-            json.dump(config, file)
-        bert = build_transformer_model(path)
+    bert = build_transformer_model(config)
     first = keras.layers.Lambda(lambda x: x[:, 0], output_shape=(width,))(bert.output)
     model = type(bert)(bert.inputs, keras.layers.Dense(2)(first))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
