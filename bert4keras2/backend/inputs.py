@@ -45,6 +45,9 @@ class IdLimits:
         """
         if not self.rows:
             return x
+        if hasattr(x, "set_check"):  # a BatchStream of snippets
+            x.set_check(self.check)
+            return x
         if isinstance(x, types.GeneratorType):
             return self._checked(x)
         self.check(x)
