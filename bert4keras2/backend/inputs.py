@@ -1,4 +1,4 @@
-"""Checks of what goes into a model: ids within the tables that look them up."""
+"""Checks of what goes into a model: ids within the tables that look them up, lengths within learnt positions."""
 
 from __future__ import annotations
 
@@ -12,45 +12,71 @@ __all__ = ["IdLimits"]
 
 
 class IdLimits:
-    """How many rows the embedding has that looks up each input of a functional model.
+    """What the layers of a functional model can look up: ids per input, and positions.
 
     Args:
         model: a functional model; one without symbolic inputs has no limits.
+
+    Attributes:
+        rows: {input name: (number of ids, layer)}.
+        lengths: {input name: (longest sequence, layer)}.
+        error: the last error raised, which TensorFlow wraps into one of its own if its reader thread meets it.
     """
 
     def __init__(self, model: Any):
-        tensors = keras.tree.flatten(getattr(model, "inputs", None) or [])
-        self.names = [tensor._keras_history.operation.name for tensor in tensors]
+        self.tensors = keras.tree.flatten(getattr(model, "inputs", None) or [])
+        self.names = [tensor._keras_history.operation.name for tensor in self.tensors]
         self.rows: dict[str, tuple[int, str]] = {}
-        by_id = {id(tensor): name for tensor, name in zip(tensors, self.names, strict=True)}
+        self.lengths: dict[str, tuple[int, str]] = {}
+        self.error: ValueError | None = None
         for operation in getattr(model, "operations", None) or []:
-            is_embedding = isinstance(operation, keras.layers.Embedding)
-            rows = operation.input_dim if is_embedding else getattr(operation, "id_limit", None)
-            if rows is None:
-                continue
+            # A shared layer may have been called elsewhere too: only inputs of this model are looked for.
             for node in operation._inbound_nodes:
-                for tensor in node.input_tensors:
-                    name = by_id.get(id(tensor))
-                    if name is not None and rows < self.rows.get(name, (rows + 1, ""))[0]:
-                        self.rows[name] = (rows, operation.name)
+                self._learn(operation, node)
+
+    def _learn(self, operation: Any, node: Any) -> None:
+        """Note what one call of a layer demands of the model's inputs."""
+        tensors, options = node.input_tensors, node.arguments.kwargs
+        if isinstance(operation, keras.layers.Embedding):
+            if options.get("mode", "embedding") == "embedding":
+                self._limit(self.rows, tensors[:1], operation.input_dim, operation.name)
+        elif isinstance(operation, keras.Model):
+            inner = IdLimits(operation)
+            by_name = dict(zip(inner.names, tensors, strict=False))
+            for name, (size, layer) in inner.rows.items():
+                self._limit(self.rows, [by_name.get(name)], size, layer)
+            for name, (size, layer) in inner.lengths.items():
+                self._limit(self.lengths, [by_name.get(name)], size, layer)
+        elif (size := getattr(operation, "id_limit", None)) is not None:
+            if getattr(operation, "custom_position_ids", False):
+                self._limit(self.rows, tensors[1:2], size, operation.name)
+            else:
+                self._limit(self.lengths, _sources(tensors[0]), size, operation.name)
+
+    def _limit(self, limits: dict[str, tuple[int, str]], tensors: list[Any], size: int, layer: str) -> None:
+        """Lower the limit of those tensors that are inputs of the model."""
+        for name, own in zip(self.names, self.tensors, strict=True):
+            if any(own is tensor for tensor in tensors) and size < limits.get(name, (size + 1, ""))[0]:
+                limits[name] = (size, layer)
 
     def guard(self, x: Any) -> Any:
-        """Return `x` after checking its ids; a Python generator comes back wrapped, each batch being checked.
+        """Return `x` after checking it; a generator comes back so that each of its batches is checked.
 
         Args:
-            x: an array, a list or dict of arrays, a generator of (x, y) batches, or a dataset (left alone).
+            x: an array, a list or dict of arrays, a generator of (x, y) batches, a stream of a `DataGenerator`, or a
+                dataset (left alone).
 
         Raises:
-            ValueError: if an id is negative or beyond its table.
+            ValueError: if an id is negative or beyond its table, or a sequence is too long.
         """
-        if not self.rows:
-            return x
-        if hasattr(x, "set_check"):  # a BatchStream of snippets
-            x.set_check(self.check)
+        if not self.rows and not self.lengths:
             return x
         if isinstance(x, types.GeneratorType):
             return self._checked(x)
-        self.check(x)
+        if hasattr(x, "set_check"):
+            x.set_check(self.check)
+        else:
+            self.check(x)
         return x
 
     def _checked(self, batches):
@@ -59,19 +85,46 @@ class IdLimits:
             yield batch
 
     def check(self, x: Any) -> None:
-        """Raise a ValueError that names the input if a NumPy array of `x` holds an id outside its table."""
+        """Raise a ValueError that names the input if a NumPy array of `x` is more than the model can look up."""
         if not isinstance(x, dict):
             x = dict(zip(self.names, x if isinstance(x, list | tuple) else [x], strict=False))
-        for name, (rows, layer) in self.rows.items():
-            array = x.get(name)
-            if not isinstance(array, np.ndarray) or not array.size or array.dtype.kind not in "iuf":
-                continue
-            low, high = array.min(), array.max()
-            if low < 0 or high >= rows:
-                wrong = low if low < 0 else high
-                where = tuple(int(i) for i in np.argwhere(array == wrong)[0])
-                raise ValueError(
-                    f"Input {name!r} has id {int(wrong)} at {where}, but layer {layer!r} has {rows} rows (ids 0 to "
-                    f"{rows - 1}). Is the vocabulary that of this model, and were keep_tokens and compound_tokens "
-                    "given to build_transformer_model as load_vocab returned them?"
-                )
+        for name, array in x.items():
+            if isinstance(array, np.ndarray) and array.size and array.dtype.kind in "iuf":
+                message = self._length_problem(name, array) or self._id_problem(name, array)
+                if message:
+                    self.error = ValueError(message)
+                    raise self.error
+
+    def _length_problem(self, name: str, array: np.ndarray) -> str | None:
+        size, layer = self.lengths.get(name, (None, ""))
+        if size is None or array.ndim < 2 or array.shape[1] <= size:
+            return None
+        return (
+            f"Input {name!r} has sequences of length {array.shape[1]}, but layer {layer!r} knows {size} positions. Shorten "
+            "the texts (maxlen of the tokenizer) or build the model with hierarchical_position=True"
+        )
+
+    def _id_problem(self, name: str, array: np.ndarray) -> str | None:
+        rows, layer = self.rows.get(name, (None, ""))
+        if rows is None or (array.min() >= 0 and array.max() < rows):
+            return None
+        where = tuple(int(i) for i in np.argwhere((array < 0) | (array >= rows))[0])
+        return (
+            f"Input {name!r} has id {int(array[where])} at {where}, but layer {layer!r} has {rows} rows (ids 0 to "
+            f"{rows - 1}). Is the vocabulary that of this model, and were keep_tokens and compound_tokens "
+            "given to build_transformer_model as load_vocab returned them?"
+        )
+
+
+def _sources(tensor: Any) -> list[Any]:
+    """Return the inputs (B, T) from which a tensor (B, T, ...) is computed through embeddings and sums.
+
+    The walk ends at other layers: what comes out of them need not have the length of what goes in.
+    """
+    operation, node_index, _ = tensor._keras_history
+    node = operation._inbound_nodes[node_index]
+    if isinstance(operation, keras.layers.InputLayer):
+        return [tensor]
+    if not isinstance(operation, keras.layers.Embedding | keras.layers.Add):
+        return []
+    return [source for before in node.input_tensors for source in _sources(before)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from bert4keras2.backend.inputs import IdLimits
+from bert4keras2.backend.layer_metrics import refresh_logs
 from bert4keras2.backend.registry import register
 
 __all__ = ["Model"]
@@ -32,6 +34,12 @@ class Model(keras.Model):
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as a saved model was; keras.Model leaves it to those who change `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def _has_fixed_shapes(self) -> bool:
         shapes = [tensor.shape for tensor in keras.tree.flatten(getattr(self, "inputs", None) or [])]
         return bool(shapes) and all(None not in shape[1:] for shape in shapes)
@@ -42,33 +50,65 @@ class Model(keras.Model):
         """Train as keras.Model.fit does, on arrays, datasets or generators whose batches differ in length."""
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._guarded_pair(kwargs["validation_data"])
-        return super().fit(self._guarded(x), y, *args, **kwargs)
+        return self._guarded(super().fit, x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
         """Evaluate as keras.Model.evaluate does."""
-        return super().evaluate(self._guarded(x), y, *args, **kwargs)
+        return self._guarded(super().evaluate, x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
         """Predict as keras.Model.predict does."""
-        return super().predict(self._guarded(x), *args, **kwargs)
+        return self._guarded(super().predict, x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Train on one batch as keras.Model.train_on_batch does."""
-        return super().train_on_batch(self._guarded(x), *args, **kwargs)
+        return self._guarded(super().train_on_batch, x, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any):
+        """Evaluate one batch as keras.Model.test_on_batch does."""
+        return self._guarded(super().test_on_batch, x, *args, **kwargs)
 
     def predict_on_batch(self, x: Any):
         """Predict one batch as keras.Model.predict_on_batch does."""
-        return super().predict_on_batch(self._guarded(x))
+        return self._guarded(super().predict_on_batch, x)
 
-    def _guarded(self, x: Any) -> Any:
+    def _limits(self) -> IdLimits:
         if self._id_limits is None:
             self._id_limits = IdLimits(self)
-        return self._id_limits.guard(x)
+        return self._id_limits
+
+    def _guarded(self, method: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of Keras with data whose ids and lengths are checked."""
+        limits = self._limits()
+        limits.error = None
+        try:
+            return method(limits.guard(x), *args, **kwargs)
+        except Exception as error:
+            if limits.error is None or error is limits.error:
+                raise
+            # TensorFlow's own error around it repeats the message between lines about threads.
+            raise limits.error from error
 
     def _guarded_pair(self, data: Any) -> Any:
         if isinstance(data, tuple | list) and data:
-            return type(data)([self._guarded(data[0]), *data[1:]])
-        return self._guarded(data)
+            return type(data)([self._limits().guard(data[0]), *data[1:]])
+        return self._limits().guard(data)
+
+    # -- steps -----------------------------------------------------------------------------------------------
+
+    def train_step(self, *args: Any) -> Any:
+        """Train as keras.Model.train_step does; on JAX the logs also show what layers report by `add_metric`."""
+        return self._reported(super().train_step(*args))
+
+    def test_step(self, *args: Any) -> Any:
+        """Evaluate as keras.Model.test_step does; on JAX the logs also show what layers report by `add_metric`."""
+        return self._reported(super().test_step(*args))
+
+    def _reported(self, result: Any) -> Any:
+        if keras.backend.backend() != "jax":
+            return result
+        logs, state = result
+        return refresh_logs(self, logs, state[1]), state
 
     # -- weight files ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -96,11 +97,29 @@ def load_bindings(
             raise CheckpointMismatchError(message)
         warnings.warn(f"{message}\nThese keep their initial values (ignore_invalid_weights=True).", stacklevel=2)
     elif unexpected:
-        listed = ", ".join(unexpected[:8]) + (f" and {len(unexpected) - 8} more" if len(unexpected) > 8 else "")
-        warnings.warn(f"{reader.path}: the model does not use {listed}", stacklevel=2)
+        warnings.warn(f"{reader.path}: the model does not use {_listed(unexpected, used)}", stacklevel=2)
     for binding in bindings:
         if binding.found is not None:
             binding.variable.assign(_convert(reader.read(binding.found), binding))
+
+
+def _listed(unexpected: list[str], used: set[str]) -> str:
+    """Return the names in short: the first eight, and blocks of which the model has none by their numbers alone."""
+    known = {_block(name) for name in used}
+    blocks = sorted({block for name in unexpected if (block := _block(name)) is not None and block not in known})
+    names = [name for name in unexpected if _block(name) not in blocks]
+    parts = [", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")] if names else []
+    if blocks:
+        whole = blocks == list(range(blocks[0], blocks[-1] + 1)) and len(blocks) > 1
+        listed = f"{blocks[0]} to {blocks[-1]}" if whole else ", ".join(map(str, blocks))
+        parts.append(f"the layers {listed} (it has {len(known - {None})}: num_hidden_layers)")
+    return ", and ".join(parts)
+
+
+def _block(name: str) -> int | None:
+    """Return the number of the block that a variable's name is of, None outside of blocks."""
+    match = re.search(r"layer[_.](\d+)[/.]", name)
+    return int(match[1]) if match else None
 
 
 def _stored_shape(reader: Reader, binding: Binding) -> tuple[int, ...]:

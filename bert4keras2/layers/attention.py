@@ -60,7 +60,7 @@ def attend(
     scores = ops.cast(scores, "float32") * scale
     raw = scores
     if previous_scores is not None:
-        scores = scores + previous_scores
+        scores = scores + ops.cast(previous_scores, "float32")
     if bias is not None:
         scores = scores + ops.cast(bias, "float32")
     weights = ops.cast(normalize_scores(scores, mask, normalization), value.dtype)
@@ -143,6 +143,8 @@ class MultiHeadAttention(Layer):
         a_bias: bool | None = None,
         p_bias: str | None = None,
         mask=None,
+        x_mask=None,
+        memory_mask=None,
         training: bool | None = None,
     ):
         """Attend from x to itself, or to `memory`.
@@ -163,11 +165,14 @@ class MultiHeadAttention(Layer):
         Returns:
             (B, T, out_dim); with return_attention_scores also (B, H, T, S) scores; with a cache also the new cache.
         """
+        # Keras hands masks over by one name if x is the only tensor, and by others if there are more.
+        mask = x_mask if mask is None else mask
+        key_mask = mask if memory is None else memory_mask
         value = memory = x if memory is None else memory
         if isinstance(x, list | tuple):
             x, memory, value, bias, attention_mask, rotary, relative = self._classic(x, a_bias, p_bias, mask)
-        elif attention_mask is None and mask is not None and memory is x:
-            attention_mask = align(mask, [0, 3], 4)
+        elif attention_mask is None and key_mask is not None and cache is None:
+            attention_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
         query = self._split(self.q_dense(x), self.key_size)
         key = self._split(self.k_dense(memory), self.key_size)
         value = self._split(self.v_dense(value), self.head_size)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
+from bert4keras2.backend.layer_metrics import LayerMeans
 from bert4keras2.layers.base import Layer, register
 
 __all__ = ["Loss"]
@@ -24,7 +23,7 @@ class Loss(Layer):
     def __init__(self, output_axis: int | list[int] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.output_axis = output_axis
-        self._averages: dict[str, keras.metrics.Mean] = {}
+        self._means = LayerMeans()
 
     def call(self, inputs, mask=None):
         """Add the loss and return the chosen inputs."""
@@ -44,6 +43,8 @@ class Loss(Layer):
     def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
         """Show the running mean of a scalar under `name` in the progress bar and the history.
 
+        On JAX a plain keras.Model knows the mean at the end of an epoch only, bert4keras2's Model after each step too.
+
         Args:
             value: a scalar tensor, the batch's value.
             aggregation: accepted for old scripts; a mean is what is shown.
@@ -51,9 +52,17 @@ class Loss(Layer):
         """
         if not name:
             raise ValueError(f"{self.name}.add_metric() needs a name, such as name='accuracy'")
-        if name not in self._averages:
-            self._averages[name] = keras.metrics.Mean(name=name)
-        self._averages[name].update_state(value)
+        self._means.update(name, value)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The layer's means, which `fit` shows and resets."""
+        return [*super().metrics, *self._means.metrics]
+
+    @property
+    def variables(self) -> list[Any]:
+        """The layer's variables and the state of its means, which weight files do not hold."""
+        return [*super().variables, *self._means.variables]
 
     def _select(self, inputs):
         if self.output_axis is None:

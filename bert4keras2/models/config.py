@@ -195,7 +195,9 @@ def validate(config: Config) -> None:
             raise ValueError(f"keep_tokens holds id {token}, but the model's vocabulary has {config.vocab_size} ids (0 to {config.vocab_size - 1})")
     kept = config.vocab_size if config.keep_tokens is None else len(config.keep_tokens)
     for compound in config.compound_tokens or ():
-        ids = compound[0] if isinstance(compound, tuple) else compound
+        ids = compound[0] if isinstance(compound, tuple) and compound else compound
+        if not hasattr(ids, "__len__"):
+            raise ValueError(f"compound_tokens holds lists of ids, or tuples (ids, weights), not {compound!r}")
         for token in ids:
             if not 0 <= token < kept:
                 raise ValueError(f"compound_tokens holds id {token}, but after keep_tokens there are {kept} ids (0 to {kept - 1})")

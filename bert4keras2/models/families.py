@@ -42,7 +42,7 @@ def family_of(name: str) -> str:
     if key not in FAMILIES:
         known = sorted([*FAMILIES, *ALIASES])
         close = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = f"; did you mean {close[0]!r}?" if close else "."
         raise ValueError(f"Unknown model {name!r}{hint} Known are: {', '.join(known)}")
     return key
 

@@ -28,7 +28,7 @@ class CheckpointMixin:
     def _variables(self) -> Iterator[tuple[str, int, str, Any]]:
         """Yield (layer name without prefix, position in the layer, path without prefix, variable) of all weights."""
         for name, layer in self.layers.items():
-            plain = name[len(self.config.prefix) :]
+            plain = name.removeprefix(self.config.prefix)
             for position, variable in enumerate(layer.weights):
                 yield plain, position, f"{plain}/{variable.path.rsplit(f'{name}/', 1)[-1]}", variable
 

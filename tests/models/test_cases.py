@@ -1,0 +1,164 @@
+"""What every model must do, whatever its family, application and options; driven by the table in tests/cases.py."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from cases import CASES, LENGTH, batch, build, randomize, real, run, step
+from keras import ops
+
+from bert4keras2.backend import Model
+from bert4keras2.backend import keras as script_keras
+
+pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:Released .* checkpoints hold no pooler")]
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+def at_real(output: np.ndarray, rows: int = 3, length: int = LENGTH) -> np.ndarray:
+    """Return an output at the positions that are no padding; a vector per row as it is."""
+    return output[:, :length][real(length, rows)] if output.ndim == 3 else output
+
+
+@each_case
+def test_forward(name):
+    transformer = build(name)
+    config, outputs = transformer.config, run(transformer.model, batch(transformer))
+    assert len(outputs) == len(transformer.outputs) == (2 if config.with_mlm and (config.with_pool or config.with_nsp) else 1)
+    for output, symbolic in zip(outputs, transformer.outputs, strict=True):
+        assert len(output.shape) == len(symbolic.shape) and output.shape[-1] == symbolic.shape[-1]
+        assert np.isfinite(output).all() and output.std() > 0
+        if "Activation" in symbolic._keras_history.operation.name and config.with_mlm != "linear":
+            np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
+
+
+@each_case
+def test_step_changes_all_weights(name):
+    """One step from random weights changes each of them that the outputs depend on."""
+    transformer = build(name)
+    model, arrays = transformer.model, batch(transformer)
+    before = {v.path: ops.convert_to_numpy(v).copy() for v in model.trainable_weights}
+    targets = [np.random.RandomState(3).standard_normal(output.shape) for output in run(model, arrays)]
+    assert np.isfinite(step(model, arrays, keras.optimizers.Adam(1e-2), targets))
+    same = [v.path for v in model.trainable_weights if np.array_equal(before[v.path], ops.convert_to_numpy(v))]
+    assert same == []
+    assert all(np.isfinite(ops.convert_to_numpy(v)).all() for v in model.weights)
+
+
+@each_case
+def test_keras_file(name, tmp_path):
+    transformer = build(name)
+    arrays = batch(transformer)
+    transformer.model.save(tmp_path / "model.keras")
+    loaded = script_keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded, Model) and [t.name for t in loaded.inputs] == list(arrays)
+    for before, after in zip(run(transformer.model, arrays), run(loaded, arrays), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@each_case
+def test_padding_changes_nothing(name):
+    transformer = build(name)
+    arrays = batch(transformer)
+    longer = {k: np.pad(a, [[0, 0], [0, 4]]) if a.dtype == "int32" else a for k, a in arrays.items()}
+    for short, long in zip(run(transformer.model, arrays), run(transformer.model, longer), strict=True):
+        np.testing.assert_allclose(at_real(short), at_real(long), atol=1e-5)
+
+
+@each_case
+def test_prefix_puts_two_models_in_one(name):
+    first, second = build(name), build(name, prefix="Other-")
+    randomize(second.model, seed=5)
+    both = Model([*first.model.inputs, *second.model.inputs], [*first.outputs, *second.outputs])
+    arrays = [*batch(first).values(), *batch(second, seed=2).values()]
+    expected = run(first.model, batch(first)) + run(second.model, batch(second, seed=2))
+    for actual, wanted in zip(run(both, arrays), expected, strict=True):
+        np.testing.assert_allclose(actual, wanted, atol=1e-6)
+    assert all(name.startswith("Other-") for name in second.layers)
+    assert len({v.path for v in both.weights}) == len(both.weights)
+
+
+@each_case
+def test_bfloat16(name):
+    exact = build(name, initializer_range=0.02)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = build(name, initializer_range=0.02)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    for mine, other in zip(half.model.weights, exact.model.weights, strict=True):
+        mine.assign(other)
+    arrays = batch(exact)
+    for actual, wanted in zip(run(half.model, arrays), run(exact.model, arrays), strict=True):
+        assert np.abs(at_real(actual) - at_real(wanted)).max() <= 2e-2 * np.abs(at_real(wanted)).max()
+    softmaxes = [t for t in half.outputs if "Activation" in t._keras_history.operation.name or "Proba" in t._keras_history.operation.name]
+    assert all(t.dtype == "float32" for t in softmaxes)
+    if not softmaxes:
+        assert half.outputs[0].dtype == "bfloat16"
+
+
+@each_case
+def test_whole_floats_are_ids(name):
+    transformer = build(name)
+    arrays = batch(transformer)
+    floats = {name: array.astype("float32") for name, array in arrays.items()}
+    for whole, other in zip(run(transformer.model, arrays), run(transformer.model, floats), strict=True):
+        np.testing.assert_array_equal(whole, other)
+
+
+@each_case
+def test_empty_row(name):
+    """A row of nothing but padding gives finite outputs, and one step on it finite weights."""
+    transformer = build(name)
+    model, arrays = transformer.model, batch(transformer)
+    for array in arrays.values():
+        array[-1] = 0
+    outputs = run(model, arrays)
+    assert all(np.isfinite(output).all() for output in outputs)
+    assert np.isfinite(step(model, arrays, keras.optimizers.SGD(1e-2), [np.ones_like(output) for output in outputs]))
+    assert all(np.isfinite(ops.convert_to_numpy(v)).all() for v in model.weights)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "lm"])
+def test_lm_does_not_look_ahead(name):
+    transformer = build(name)
+    arrays = batch(transformer, rows=1)
+    before = run(transformer.model, arrays)[0]
+    for at in (1, 4, LENGTH - 1):
+        changed = {k: a.copy() for k, a in arrays.items()}
+        changed["Input-Token"][:, at] = changed["Input-Token"][:, at] % 30 + 1
+        after = run(transformer.model, changed)[0]
+        np.testing.assert_allclose(after[:, :at], before[:, :at], atol=1e-6)
+        assert all(np.abs(after[:, i] - before[:, i]).max() > 1e-4 for i in range(at, LENGTH))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "unilm"])
+def test_unilm_source_does_not_see_target(name):
+    transformer = build(name)
+    arrays = batch(transformer, rows=1)
+    before, source = run(transformer.model, arrays)[0], LENGTH // 2
+
+    def moved(at):
+        changed = {k: a.copy() for k, a in arrays.items()}
+        changed["Input-Token"][:, at] = changed["Input-Token"][:, at] % 30 + 1
+        return [i for i, d in enumerate(np.abs(run(transformer.model, changed)[0] - before)[0].max(-1)) if d > 1e-5]
+
+    assert moved(0) == moved(source - 1) == list(range(LENGTH)), "the source is seen by all"
+    assert moved(source) == list(range(source, LENGTH)), "a target token is seen from itself on"
+    assert moved(LENGTH - 1) == [LENGTH - 1]
+
+
+def test_compiled_model_comes_back_compiled(tmp_path):
+    from bert4keras2.optimizers import Adam
+
+    transformer = build("bert-encoder")
+    model, x = transformer.model, list(batch(transformer).values())
+    y = np.zeros((3, LENGTH, 16))
+    model.compile(Adam(1e-3, weight_decay_rate=0.01, exclude_from_weight_decay=["Norm", "bias"]), "mse", metrics=["mae"])
+    model.train_on_batch(x, y)
+    model.save(tmp_path / "model.keras")
+    loaded = script_keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.compiled and loaded.optimizer.exclude_from_weight_decay == ["Norm", "bias"]
+    np.testing.assert_allclose(loaded.train_on_batch(x, y), model.train_on_batch(x, y), atol=1e-6)
+    np.testing.assert_allclose(run(loaded, x)[0], run(model, x)[0], atol=1e-5)
