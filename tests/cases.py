@@ -91,7 +91,8 @@ def step(model: Any, arrays: dict[str, np.ndarray], optimizer: Any, targets: lis
     """Train on one batch and return the loss; without a graph, which would take seconds for each model."""
     x = list(arrays.values())
     model.compile(optimizer, "mse", run_eagerly=keras.backend.backend() == "tensorflow")
-    return model.train_on_batch(x if len(x) > 1 else x[0], targets if len(targets) > 1 else targets[0])
+    y = targets if len(targets) > 1 else targets[0]
+    return model.train_on_batch(x if len(x) > 1 else x[0], y, return_dict=True)["loss"]
 
 
 def run(model: Any, arrays: dict[str, np.ndarray] | list[np.ndarray]) -> list[np.ndarray]:

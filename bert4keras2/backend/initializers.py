@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from bert4keras2.backend.registry import register
 
-__all__ = ["DepthScaledNormal", "Sinusoidal", "TruncatedNormal", "serialize_initializer"]
+__all__ = ["ByFunction", "DepthScaledNormal", "Sinusoidal", "TruncatedNormal", "serialize_initializer"]
 
 
 @register
@@ -65,6 +66,27 @@ class Sinusoidal(keras.initializers.Initializer):
 
         length, width = shape
         return keras.ops.cast(sinusoidal_embeddings(keras.ops.arange(length), width), dtype or "float32")
+
+
+@register
+class ByFunction(keras.initializers.Initializer):
+    """An initializer that asks a function, such as the `initializer` method of a model class.
+
+    A saved model cannot name such a function. Its weights come from the file, so what it is loaded with draws as BERT
+    does, for those who go on to initialise layers by it.
+
+    Args:
+        function: called with (shape, dtype=...); None after loading.
+    """
+
+    def __init__(self, function: Callable[..., Any] | None = None):
+        self.function = function or TruncatedNormal()
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        return self.function(shape, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
 
 
 def serialize_initializer(initializer: Any) -> Any:

@@ -95,7 +95,10 @@ SILENT = {
     "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "gradient_checkpointing", "position_embedding_type",
     "classifier_dropout", "tie_word_embeddings", "is_decoder", "add_cross_attention", "id2label", "label2id",
     "finetuning_task", "output_past", "ln_type", "rotary_value", "pool_act", "max_relative_position",
-    "use_relative_position",
+    "use_relative_position", "_name_or_path", "return_dict", "output_attentions", "output_hidden_states", "problem_type",
+    "chunk_size_feed_forward", "pruned_heads", "torchscript", "use_bfloat16", "sep_token_id", "cls_token_id",
+    "is_encoder_decoder", "decoder_start_token_id", "cross_attention_hidden_size", "tokenizer_class", "prefix_token_id",
+    "norm_type", "summary_type", "_attn_implementation", "attn_implementation", "_num_labels", "num_labels",
 }  # fmt: skip
 OPTIONS = {f.name for f in dataclasses.fields(Config)}
 STRUCTURE = {"family", "position", "use_bias", "norm", "mlm_transform", "output_prefix", "pretrained_heads", "depth_init"}
@@ -114,7 +117,7 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no configuration file {path}")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # Windows editors write a byte order mark
             content = json.load(file)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a JSON file in UTF-8 ({error}); is it the model's config.json?") from error

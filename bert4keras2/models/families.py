@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 __all__ = ["ALIASES", "FAMILIES", "family_of", "guess_family"]
@@ -28,6 +29,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
 # Other names of a family; Chinese RoBERTa checkpoints are BERT trained longer (Cui et al., arXiv:1906.08101).
 ALIASES = {"roberta": "bert", "simbert": "bert", "roformer_sim": "roformer", "wobert": "bert"}
 
+# Families of bert4keras that this version does not build, so that asking for one says so.
+NOT_YET = ("albert", "nezha", "electra", "gpt", "t5", "mt5", "gau", "gpt2")
+
 
 def family_of(name: str) -> str:
     """Return the family that a `model=` name stands for.
@@ -40,6 +44,9 @@ def family_of(name: str) -> str:
     key = name.lower().replace("-", "_")
     key = ALIASES.get(key, key)
     if key not in FAMILIES:
+        planned = next((family for family in NOT_YET if re.match(rf"{family}(_|\.|$)", key)), None)
+        if planned is not None:
+            raise ValueError(f"model={name!r}: this version does not build {planned} models. It builds {', '.join(FAMILIES)}")
         known = sorted([*FAMILIES, *ALIASES])
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."

@@ -9,6 +9,7 @@ import keras
 from keras.layers import Add, Dense, Dropout, Input
 
 from bert4keras2.backend import DepthScaledNormal, Model, TruncatedNormal
+from bert4keras2.backend.initializers import ByFunction
 from bert4keras2.layers import (
     AttentionMask,
     Embedding,
@@ -63,6 +64,10 @@ class Transformer(CheckpointMixin):
         self.additional_input_layers = list(extra) if isinstance(extra, list | tuple) else [extra] if extra is not None else []
         self.context = Context()
         self.model: Any = None
+        self.family = config.family
+        if not isinstance(type(self).initializer, property):
+            # A subclass defined it as a method (shape, dtype): layers get an object that they can save.
+            self.initializer = ByFunction(self.initializer)
 
     def __getattr__(self, name: str) -> Any:
         # Scripts read sizes off the object: bert.hidden_size, bert.num_hidden_layers...

@@ -1,0 +1,47 @@
+"""The Python blocks of the documentation run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(page: str) -> list[str]:
+    """Return the Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
+
+
+@pytest.mark.parametrize("page", ["docs/models.md", "docs/checkpoints.md", "docs/training.md"])
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    found = blocks(page)
+    assert found
+    for block in found:
+        exec(compile(block, page, "exec"), {"__name__": "docs"})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/README_zh.md"])
+def test_readme(page, tmp_path, monkeypatch):
+    """README's snippet runs on a folder as released checkpoints have it."""
+    import json
+
+    from bert4keras2.models import build_transformer_model
+    from bert4keras2.tokenizers import save_vocab
+
+    (block,) = blocks(page)
+    folder = tmp_path / re.search(r'folder = "(.*?)"', block)[1]
+    folder.mkdir()
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"这部电影太好看了浪费两个小时"]
+    save_vocab(folder / "vocab.txt", {token: i for i, token in enumerate(dict.fromkeys(tokens))})
+    sizes = {"vocab_size": len(set(tokens)), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes["intermediate_size"] = 16
+    (folder / "bert_config.json").write_text(json.dumps(sizes))
+    bert = build_transformer_model(sizes, return_keras_model=False)
+    bert.save_weights_as_checkpoint(folder / "bert_model.ckpt")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, page, "exec"), {"__name__": "docs"})
