@@ -35,8 +35,14 @@ class LayerMean(keras.metrics.Metric):
         count.assign(count + 1)
 
     def result(self) -> Any:
-        """Return the mean, a float32 scalar."""
-        total, count = self.state.variables
+        """Return the mean, a float32 scalar; NaN where JAX is in a step and has taken the variables' values away."""
+        if any(variable._value is None for variable in self.state.variables):
+            return ops.convert_to_tensor(float("nan"))
+        return self.mean(*self.state.variables)
+
+    @staticmethod
+    def mean(total: Any, count: Any) -> Any:
+        """Return the mean of `count` values, NaN of none."""
         return ops.where(ops.equal(count, 0), float("nan"), total / ops.maximum(count, 1))
 
     def reset_state(self) -> None:
@@ -81,8 +87,6 @@ def refresh_logs(model: Any, logs: dict[str, Any], non_trainable: list[Any]) -> 
         logs: what the step reports.
         non_trainable: values of the model's non-trainable variables after the step.
     """
+    values = {id(v): value for v, value in zip(model.non_trainable_variables, non_trainable, strict=True)}
     means = [metric for metric in model.metrics if isinstance(metric, LayerMean)]
-    if not means:
-        return logs
-    with keras.StatelessScope(state_mapping=list(zip(model.non_trainable_variables, non_trainable, strict=True))):
-        return {**logs, **{metric.name: metric.result() for metric in means}}
+    return {**logs, **{metric.name: metric.mean(*(values[id(v)] for v in metric.state.variables)) for metric in means}}

@@ -81,13 +81,31 @@ class Model(keras.Model):
         """Call a method of Keras with data whose ids and lengths are checked."""
         limits = self._limits()
         limits.error = None
+        values = self._values()
         try:
             return method(limits.guard(x), *args, **kwargs)
-        except Exception as error:
+        except BaseException as error:
+            self._recover(values)
             if limits.error is None or error is limits.error:
                 raise
             # TensorFlow's own error around it repeats the message between lines about threads.
             raise limits.error from error
+
+    def _values(self) -> list[tuple[Any, Any]]:
+        """Return, on JAX, the variables and their values: Keras takes them away while its loops run."""
+        if keras.backend.backend() != "jax":
+            return []
+        optimizer = getattr(self, "optimizer", None)
+        variables = [*self.variables, *self.metrics_variables, *(optimizer.variables if optimizer else [])]
+        return [(variable, variable._value) for variable in variables]
+
+    def _recover(self, values: list[tuple[Any, Any]]) -> None:
+        """Give the variables back what an interrupted loop on JAX took: the last step's values, or those before it."""
+        if values:
+            self.jax_state_sync()
+        for variable, value in values:
+            if variable._value is None and value is not None and not value.is_deleted():
+                variable._value = value
 
     def _guarded_pair(self, data: Any) -> Any:
         if isinstance(data, tuple | list) and data:

@@ -110,9 +110,9 @@ def _listed(unexpected: list[str], used: set[str]) -> str:
     names = [name for name in unexpected if _block(name) not in blocks]
     parts = [", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")] if names else []
     if blocks:
-        whole = blocks == list(range(blocks[0], blocks[-1] + 1)) and len(blocks) > 1
+        whole = len(blocks) > 1 and blocks == list(range(blocks[0], blocks[-1] + 1))
         listed = f"{blocks[0]} to {blocks[-1]}" if whole else ", ".join(map(str, blocks))
-        parts.append(f"the layers {listed} (it has {len(known - {None})}: num_hidden_layers)")
+        parts.append(f"layer{'s' if len(blocks) > 1 else ''} {listed} (it has {len(known - {None})}: num_hidden_layers)")
     return ", and ".join(parts)
 
 
