@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -15,6 +15,15 @@ from bert4keras2.backend.registry import register
 __all__ = ["Model"]
 
 KERAS_SUFFIX = ".weights.h5"
+
+
+def _streamed(x: Any) -> Any:
+    """Return an iterator of batches as a stream that Keras takes whatever their lengths; anything else as it is."""
+    if not isinstance(x, Iterator) or hasattr(x, "set_check"):
+        return x
+    from bert4keras2.snippets.streams import batch_stream
+
+    return batch_stream(lambda: x, can_restart=False)
 
 
 @register
@@ -30,7 +39,7 @@ class Model(keras.Model):
 
     def compile(self, *args: Any, jit_compile: bool | str = "auto", **kwargs: Any) -> None:
         """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary."""
-        if jit_compile == "auto" and keras.backend.backend() == "tensorflow" and not self._has_fixed_shapes():
+        if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
@@ -40,9 +49,11 @@ class Model(keras.Model):
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def _has_fixed_shapes(self) -> bool:
+    def _would_recompile(self) -> bool:
+        """Whether XLA on TensorFlow would meet a new shape with each new length, which costs seconds to minutes."""
         shapes = [tensor.shape for tensor in keras.tree.flatten(getattr(self, "inputs", None) or [])]
-        return bool(shapes) and all(None not in shape[1:] for shape in shapes)
+        fixed = bool(shapes) and all(None not in shape[1:] for shape in shapes)
+        return keras.backend.backend() == "tensorflow" and not fixed
 
     # -- data ------------------------------------------------------------------------------------------------
 
@@ -81,9 +92,11 @@ class Model(keras.Model):
         """Call a method of Keras with data whose ids and lengths are checked."""
         limits = self._limits()
         limits.error = None
+        if not self.compiled and self._jit_compile is None and self._would_recompile():
+            self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
         values = self._values()
         try:
-            return method(limits.guard(x), *args, **kwargs)
+            return method(limits.guard(_streamed(x)), *args, **kwargs)
         except BaseException as error:
             self._recover(values)
             if limits.error is None or error is limits.error:
@@ -110,7 +123,7 @@ class Model(keras.Model):
     def _guarded_pair(self, data: Any) -> Any:
         if isinstance(data, tuple | list) and data:
             return type(data)([self._limits().guard(data[0]), *data[1:]])
-        return self._limits().guard(data)
+        return self._limits().guard(_streamed(data))
 
     # -- steps -----------------------------------------------------------------------------------------------
 

@@ -23,16 +23,29 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
 
     Raises:
         FileNotFoundError: if the folder has no vocabulary.
+        ValueError: if the vocabulary has more tokens than the model has embeddings.
     """
     found = find_checkpoint(folder)
     if found.vocab_path is not None:
-        return Tokenizer(found.vocab_path, **{"do_lower_case": _lower_case(os.fspath(folder)), **kwargs})
-    if found.sentencepiece_path is not None:
+        tokenizer = Tokenizer(found.vocab_path, **{"do_lower_case": _lower_case(os.fspath(folder)), **kwargs})
+        vocabulary = found.vocab_path
+    elif found.sentencepiece_path is not None:
         pieces = _pieces(found.sentencepiece_path)
         start = "<s>" if "<s>" in pieces else None
         end = "</s>" if "</s>" in pieces else None
-        return SpTokenizer(found.sentencepiece_path, **{"token_start": start, "token_end": end, **kwargs})
-    raise FileNotFoundError(f"{os.fspath(folder)} has neither a vocab.txt nor a SentencePiece model")
+        tokenizer = SpTokenizer(found.sentencepiece_path, **{"token_start": start, "token_end": end, **kwargs})
+        vocabulary = found.sentencepiece_path
+    else:
+        raise FileNotFoundError(f"{os.fspath(folder)} has neither a vocab.txt nor a SentencePiece model")
+    with open(found.config_path, encoding="utf-8") as file:
+        rows = json.load(file).get("vocab_size")
+    # Fewer tokens than rows is common: tables are padded to round sizes.
+    if rows is not None and tokenizer.vocab_size > rows:
+        raise ValueError(
+            f"{vocabulary} has {tokenizer.vocab_size} tokens, but the model of {found.config_path} has {rows} embeddings: "
+            "they do not belong together"
+        )
+    return tokenizer
 
 
 def _lower_case(folder: str) -> bool:
