@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 from bert4keras2.checkpoints.folder import find_checkpoint
+from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints.suggest import looks_like
 from bert4keras2.models.config import make_config, read_config
 from bert4keras2.models.families import FAMILIES, family_of, guess_family
 from bert4keras2.models.transformer import Transformer
@@ -42,12 +44,12 @@ def build_transformer_model(
         TypeError: for an unknown option.
         ValueError: if configuration, checkpoint and options do not fit together.
     """
-    file, found_checkpoint, where = _read(config_path)
-    if checkpoint_path is None and where is not None:
+    file, found_checkpoint = _read(config_path)
+    if checkpoint_path is None:
         checkpoint_path = found_checkpoint
-    elif checkpoint_path is not None and os.path.isdir(checkpoint_path):
+    elif os.path.isdir(checkpoint_path):
         checkpoint_path = find_checkpoint(checkpoint_path).checkpoint_path
-    cls, family = _class_and_family(model, file)
+    cls, family = _class_and_family(model, file, found_checkpoint)
     parts = {name: kwargs.pop(name, None) for name in ("layer_norm_cond", "additional_input_layers", "layers")}
     config = make_config(family, FAMILIES[family], file, {**kwargs, "application": application})
     transformer = cls(config, **parts).build()
@@ -56,22 +58,32 @@ def build_transformer_model(
     return transformer.model if return_keras_model else transformer
 
 
-def _read(config_path: Any) -> tuple[dict[str, Any], str | None, str | None]:
-    """Return the configuration, and where it came from a folder also its checkpoint and the folder."""
-    if config_path is None:
-        return {}, None, None
-    if isinstance(config_path, dict):
-        return config_path, None, None
+def _read(config_path: Any) -> tuple[dict[str, Any], str | None]:
+    """Return the configuration, and where that came from a folder also its checkpoint."""
+    if config_path is None or isinstance(config_path, dict):
+        return config_path or {}, None
     path = os.fspath(config_path)
-    if os.path.isdir(path):
-        found = find_checkpoint(path)
-        return read_config(found.config_path), found.checkpoint_path, path
-    return read_config(path), None, None
+    if not os.path.isdir(path):
+        return read_config(path), None
+    found = find_checkpoint(path)
+    return read_config(found.config_path), found.checkpoint_path
 
 
-def _class_and_family(model: Any, file: dict[str, Any]) -> tuple[type[Transformer], str]:
+def _class_and_family(model: Any, file: dict[str, Any], folder_checkpoint: str | None) -> tuple[type[Transformer], str]:
+    """Return the class to build and the family's name."""
     if isinstance(model, type) and issubclass(model, Transformer):
-        return model, model.family or guess_family(file)
+        return model, model.family or guess_family(file) or "bert"
     family = family_of(model)
-    # "bert" is the default of the argument, so a configuration that says otherwise is believed.
-    return Transformer, guess_family(file) if family == "bert" else family
+    if family != "bert":
+        return Transformer, family
+    # "bert" is the default of the argument: what the configuration says is believed, and where it is silent, as the
+    # JSON of TensorFlow releases is, the names of the variables that were found with it.
+    return Transformer, guess_family(file) or _family_of_variables(folder_checkpoint) or family
+
+
+def _family_of_variables(checkpoint: str | None) -> str | None:
+    if checkpoint is None:
+        return None
+    with open_checkpoint(checkpoint) as reader:
+        family = looks_like(reader.names())
+    return family if family is None else family_of(family)

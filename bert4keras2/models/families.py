@@ -32,6 +32,9 @@ ALIASES = {"roberta": "bert", "simbert": "bert", "roformer_sim": "roformer", "wo
 # Families of bert4keras that this version does not build, so that asking for one says so.
 NOT_YET = ("albert", "nezha", "electra", "gpt", "t5", "mt5", "gau", "gpt2")
 
+# Keys of a configuration that only one family has, for files older than `model_type`.
+TELLING_KEYS = {"n_embd": "gpt2", "num_hidden_groups": "albert", "d_kv": "t5", "use_relative_position": "nezha"}
+
 
 def family_of(name: str) -> str:
     """Return the family that a `model=` name stands for.
@@ -54,13 +57,22 @@ def family_of(name: str) -> str:
     return key
 
 
-def guess_family(file: dict[str, Any]) -> str:
-    """Return the family that a configuration's own `model_type` names, "bert" if it names none.
+def guess_family(file: dict[str, Any]) -> str | None:
+    """Return the family that a configuration names or gives away, None if it does neither.
 
     Raises:
-        ValueError: if it names one that is not known.
+        ValueError: if it names one that cannot be built.
     """
-    model_type = str(file.get("model_type") or "bert").lower().replace("-", "_")
-    if model_type == "roformer" and file.get("norm_type") == "rmsnorm":
-        model_type = "roformer_v2"
-    return family_of(model_type)
+    by_key = next((family for key, family in TELLING_KEYS.items() if file.get(key)), None)
+    model_type = file.get("model_type") or by_key
+    if model_type is None:
+        return None
+    key = str(model_type).lower().replace("-", "_")
+    if key in ("roberta", "xlm_roberta"):
+        raise ValueError(
+            f"The configuration says model_type {model_type!r}, whose positions count from 2: this version does not build "
+            "it. (Chinese RoBERTa-wwm checkpoints are BERT models and say so.)"
+        )
+    if key == "roformer" and file.get("norm_type") == "rmsnorm":
+        key = "roformer_v2"
+    return family_of(key)

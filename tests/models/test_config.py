@@ -304,3 +304,33 @@ def test_embedding_layer_alone():
     assert ops.convert_to_numpy(keras.src.backend.get_keras_mask(x)).tolist() == [[True, True, False]]
     with pytest.raises(ValueError, match="mode is 'embedding' or 'dense'"):
         layer(x, mode="both")
+
+
+@pytest.mark.parametrize("case, family", [("roformer_mlm", "roformer"), ("roformer_v2_mlm", "roformer_v2"), ("bert_encoder", "bert")])
+def test_folder_tells_the_family_by_its_variables(case, family, tmp_path):
+    """The JSON of TensorFlow releases names no family."""
+    import json
+    import shutil
+    from pathlib import Path
+
+    models = Path(__file__).parent.parent / "golden" / "models"
+    info = json.loads((models / case / "case.json").read_text())
+    prefix = (models / case / info["checkpoint"]).resolve()
+    for path in prefix.parent.glob(f"{prefix.name}.*"):
+        shutil.copy(path, tmp_path)
+    shutil.copy(models / case / "config.json", tmp_path)
+    assert build_transformer_model(tmp_path, return_keras_model=False).config.family == family
+
+
+@pytest.mark.parametrize(
+    "file, says",
+    [
+        ({"model_type": "roberta"}, "positions count from 2"),
+        ({"n_embd": 8}, "gpt2"),
+        ({"num_hidden_groups": 1}, "albert"),
+        ({"use_relative_position": True}, "nezha"),
+    ],
+)
+def test_configurations_of_other_families(file, says):
+    with pytest.raises(ValueError, match=says):
+        build_transformer_model(file)
