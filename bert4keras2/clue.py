@@ -11,8 +11,9 @@ __all__ = ["TNEWS_LABELS", "find_split", "read_jsonl", "read_tnews", "write_pred
 
 # Class numbers of TNEWS; 105 and 111 do not occur.
 TNEWS_LABELS = {
-    "100": "故事", "101": "文化", "102": "娱乐", "103": "体育", "104": "财经", "106": "房产", "107": "汽车", "108": "教育",
-    "109": "科技", "110": "军事", "112": "旅游", "113": "国际", "114": "证券", "115": "农业", "116": "电竞",
+    "100": "故事", "101": "文化", "102": "娱乐", "103": "体育", "104": "财经",
+    "106": "房产", "107": "汽车", "108": "教育", "109": "科技", "110": "军事",
+    "112": "旅游", "113": "国际", "114": "证券", "115": "农业", "116": "电竞",
 }  # fmt: skip
 
 # What the files of a split are called in CLUE and in FewCLUE, in order of preference.
@@ -68,7 +69,9 @@ def read_tnews(path: str | os.PathLike) -> list[tuple[str, int, str]]:
     for number, row in enumerate(read_jsonl(path)):
         label = str(row.get("label", next(iter(index))))
         if "sentence" not in row or label not in index:
-            raise ValueError(f"{os.fspath(path)}, row {number + 1} is no TNEWS row (sentence, label 100 to 116): {row!r}")
+            raise ValueError(
+                f"{os.fspath(path)}, row {number + 1} is no TNEWS row (sentence, label 100 to 116): {row!r}"
+            )
         samples.append((row["sentence"], index[label], str(row.get("id", number))))
     return samples
 

@@ -48,9 +48,7 @@ def tiny_model(epochs):
     lines = [line.split("\t")[1] for line in SAMPLES.read_text(encoding="utf-8").splitlines() if line]
     characters = sorted(set("".join(lines).lower()) - set(" "))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
-    tokenizer = Tokenizer(
-        {token: i for i, token in enumerate(vocabulary)}, do_lower_case=True, never_split=["[MASK]"]
-    )
+    tokenizer = Tokenizer({token: i for i, token in enumerate(vocabulary)}, do_lower_case=True, never_split=["[MASK]"])
     model = build_transformer_model(TINY, vocab_size=len(vocabulary), with_mlm=True)
     # The weights of a batch pick the masked positions: the loss is their mean.
     model.compile(Adam(2e-3), "sparse_categorical_crossentropy", weighted_metrics=["sparse_categorical_accuracy"])

@@ -9,7 +9,9 @@ from bert4keras2.clue import TNEWS_LABELS, find_split, read_tnews, write_predict
 
 def test_tnews(tmp_path):
     path = tmp_path / "dev.json"
-    path.write_text('{"sentence": "甲", "label": 100, "id": 3}\n\n{"sentence": "乙", "label": "116"}\n', encoding="utf-8")
+    path.write_text(
+        '{"sentence": "甲", "label": 100, "id": 3}\n\n{"sentence": "乙", "label": "116"}\n', encoding="utf-8"
+    )
     assert read_tnews(path) == [("甲", 0, "3"), ("乙", len(TNEWS_LABELS) - 1, "1")]
     assert find_split(tmp_path, "valid") == str(path)
 

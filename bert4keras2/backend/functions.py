@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -254,7 +255,7 @@ def piecewise_linear(t, schedule: dict[int, float], from_zero: bool = True):
     steps, values = schedule_points(schedule, from_zero)
     t = ops.cast(t, "float32")
     result = ops.full_like(t, values[0])
-    for (start, stop), (low, high) in zip(zip(steps, steps[1:]), zip(values, values[1:]), strict=True):
+    for (start, stop), (low, high) in zip(itertools.pairwise(steps), itertools.pairwise(values), strict=True):
         line = low + (t - start) * ((high - low) / (stop - start))
         result = ops.where(t >= start, line, result)
     return ops.where(t >= steps[-1], ops.full_like(t, values[-1]), result)

@@ -100,8 +100,8 @@ class IdLimits:
         if size is None or array.ndim < 2 or array.shape[1] <= size:
             return None
         return (
-            f"Input {name!r} has sequences of length {array.shape[1]}, but layer {layer!r} knows {size} positions. Shorten "
-            "the texts (maxlen of the tokenizer) or build the model with hierarchical_position=True"
+            f"Input {name!r} has sequences of length {array.shape[1]}, but layer {layer!r} knows {size} positions. "
+            "Shorten the texts (maxlen of the tokenizer) or build the model with hierarchical_position=True"
         )
 
     def _id_problem(self, name: str, array: np.ndarray) -> str | None:

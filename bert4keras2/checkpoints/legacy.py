@@ -47,8 +47,8 @@ def load_weights(model: Any, path: str, skip_mismatch: bool, keras_load: Callabl
             pairs = _by_order(model, reader.layers(), path)
         else:
             raise CheckpointMismatchError(
-                f"{path} is a {reader.format} checkpoint of a language model, not a weight file of a Keras model: pass it to "
-                "build_transformer_model as checkpoint_path"
+                f"{path} is a {reader.format} checkpoint of a language model, not a weight file of a Keras model: "
+                "pass it to build_transformer_model as checkpoint_path"
             )
         _check_shapes(reader, pairs, path, skip_mismatch)
         for variable, name in pairs:
@@ -60,7 +60,11 @@ def _is_keras3(path: str) -> bool:
     """Whether a file is Keras 3's HDF5 layout: no list of layer names, but one group per layer."""
     if not os.path.exists(path) and not os.path.exists(f"{path}.index"):
         folder = os.path.dirname(path) or "."
-        near = sorted(n for n in os.listdir(folder) if "weights" in n or n.endswith((".h5", ".keras"))) if os.path.isdir(folder) else []
+        near = (
+            sorted(n for n in os.listdir(folder) if "weights" in n or n.endswith((".h5", ".keras")))
+            if os.path.isdir(folder)
+            else []
+        )
         hint = f" That folder has {', '.join(near[:5])}." if near else ""
         raise CheckpointNotFoundError(f"There is no weight file {path}.{hint}")
     if not os.path.isfile(path):
@@ -101,14 +105,18 @@ def _by_name(model: Any, stored: dict[str, list[str]], path: str, skip: bool) ->
     missing = [layer.name for layer in layers if not stored.get(layer.name)]
     names = {layer.name for layer in layers}
     left = [name for name, weights in stored.items() if weights and name not in names]
-    if missing and len(missing) == len(left) and [len(model.get_layer(m).weights) for m in missing] == [len(stored[n]) for n in left]:
+    if (
+        missing
+        and len(missing) == len(left)
+        and [len(model.get_layer(m).weights) for m in missing] == [len(stored[n]) for n in left]
+    ):
         # Keras numbers unnamed layers (dense, dense_1...) by what was created before in the session.
         stored = {**stored, **{m: stored[n] for m, n in zip(missing, left, strict=True)}}
         missing = []
     if missing and not skip:
         raise CheckpointMismatchError(
-            f"{path} has no weights for the layers {', '.join(missing[:6])}; it has {', '.join(left[:6]) or 'no others'} that the "
-            "model lacks. Was it saved from a model built by the same code?"
+            f"{path} has no weights for the layers {', '.join(missing[:6])}; it has {', '.join(left[:6]) or 'no others'} "
+            "that the model lacks. Was it saved from a model built by the same code?"
         )
     pairs = []
     for layer in layers:
@@ -142,7 +150,9 @@ def _by_order(model: Any, stored: list[tuple[str, list[tuple[str, str]]]], path:
         for variable in layer.weights:
             inner = variable.path.rsplit(f"{layer.name}/", 1)[-1]
             if inner not in named:
-                raise CheckpointMismatchError(f"{path}: {layer.name} lacks {inner}; the file has {', '.join(named)} there")
+                raise CheckpointMismatchError(
+                    f"{path}: {layer.name} lacks {inner}; the file has {', '.join(named)} there"
+                )
             pairs.append((variable, named[inner]))
     return pairs
 

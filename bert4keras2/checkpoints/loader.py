@@ -112,7 +112,9 @@ def _listed(unexpected: list[str], used: set[str]) -> str:
     if blocks:
         whole = len(blocks) > 1 and blocks == list(range(blocks[0], blocks[-1] + 1))
         listed = f"{blocks[0]} to {blocks[-1]}" if whole else ", ".join(map(str, blocks))
-        parts.append(f"layer{'s' if len(blocks) > 1 else ''} {listed} (it has {len(known - {None})}: num_hidden_layers)")
+        parts.append(
+            f"layer{'s' if len(blocks) > 1 else ''} {listed} (it has {len(known - {None})}: num_hidden_layers)"
+        )
     return ", and ".join(parts)
 
 
@@ -166,7 +168,9 @@ def _report(reader: Reader, missing: list[str], shapes: list[str], unexpected: l
     ):
         if items:
             lines.append(f"{title} ({len(items)}):")
-            lines += [f"  {item}" for item in items[:10]] + ([f"  ... and {len(items) - 10} more"] if len(items) > 10 else [])
+            lines += [f"  {item}" for item in items[:10]] + (
+                [f"  ... and {len(items) - 10} more"] if len(items) > 10 else []
+            )
     return "\n".join([*lines, hint] if hint else lines)
 
 

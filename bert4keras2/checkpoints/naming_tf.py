@@ -35,8 +35,8 @@ BERT = Table(
     heads=("bert/pooler/*", "cls/*"),
     ignore=(
         "*/adam_m", "*/adam_v", "*/AdamWeightDecayOptimizer*", "*/LAMBOptimizer*", "*/lamb_m", "*/lamb_v",
-        "global_step", "*/global_step", "*/Adam", "*/Adam_1", "beta1_power", "beta2_power", "*/ExponentialMovingAverage",
-        "good_steps", "loss_scale", "save_counter*",
+        "global_step", "*/global_step", "*/Adam", "*/Adam_1", "beta1_power", "beta2_power",
+        "*/ExponentialMovingAverage", "good_steps", "loss_scale", "save_counter*",
     ),
 )  # fmt: skip
 

@@ -26,7 +26,9 @@ def looks_like(names: list[str]) -> str | None:
     for family, pattern in SIGNS:
         if any(re.search(pattern, name) for name in names):
             return family
-    layers = [name for name in names if re.search(r"(layer_0/|layer\.0\.)attention", name.replace("/attention", "/attention"))]
+    layers = [
+        name for name in names if re.search(r"(layer_0/|layer\.0\.)attention", name.replace("/attention", "/attention"))
+    ]
     if not layers and not any("word_embeddings" in name for name in names):
         return None
     if any("position_embeddings" in name for name in names):

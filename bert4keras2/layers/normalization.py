@@ -141,9 +141,7 @@ class LayerNormalization(ScaleOffset):
         **kwargs: those of `ScaleOffset`.
     """
 
-    def __init__(
-        self, zero_mean: bool = True, unit_variance: bool = True, epsilon: float | None = None, **kwargs: Any
-    ):
+    def __init__(self, zero_mean: bool = True, unit_variance: bool = True, epsilon: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.zero_mean, self.unit_variance = zero_mean, unit_variance
         self.epsilon = 1e-12 if epsilon is None else epsilon

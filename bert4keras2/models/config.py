@@ -95,14 +95,28 @@ SILENT = {
     "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "gradient_checkpointing", "position_embedding_type",
     "classifier_dropout", "tie_word_embeddings", "is_decoder", "add_cross_attention", "id2label", "label2id",
     "finetuning_task", "output_past", "ln_type", "rotary_value", "pool_act", "max_relative_position",
-    "use_relative_position", "_name_or_path", "return_dict", "output_attentions", "output_hidden_states", "problem_type",
-    "chunk_size_feed_forward", "pruned_heads", "torchscript", "use_bfloat16", "sep_token_id", "cls_token_id",
-    "is_encoder_decoder", "decoder_start_token_id", "cross_attention_hidden_size", "tokenizer_class", "prefix_token_id",
-    "norm_type", "summary_type", "_attn_implementation", "attn_implementation", "_num_labels", "num_labels",
+    "use_relative_position", "_name_or_path", "return_dict", "output_attentions", "output_hidden_states",
+    "problem_type", "chunk_size_feed_forward", "pruned_heads", "torchscript", "use_bfloat16", "sep_token_id",
+    "cls_token_id", "is_encoder_decoder", "decoder_start_token_id", "cross_attention_hidden_size", "tokenizer_class",
+    "prefix_token_id", "norm_type", "summary_type", "_attn_implementation", "attn_implementation", "_num_labels",
+    "num_labels",
 }  # fmt: skip
 OPTIONS = {f.name for f in dataclasses.fields(Config)}
-STRUCTURE = {"family", "position", "use_bias", "norm", "mlm_transform", "output_prefix", "pretrained_heads", "depth_init"}
-REQUIRED = [f.name for f in dataclasses.fields(Config) if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+STRUCTURE = {
+    "family",
+    "position",
+    "use_bias",
+    "norm",
+    "mlm_transform",
+    "output_prefix",
+    "pretrained_heads",
+    "depth_init",
+}
+REQUIRED = [
+    f.name
+    for f in dataclasses.fields(Config)
+    if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+]
 REQUIRED = [name for name in REQUIRED if name not in STRUCTURE]
 
 
@@ -156,7 +170,8 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
     missing = [name for name in REQUIRED if merged.get(name) is None]
     if missing:
         raise ValueError(
-            f"The configuration lacks {', '.join(missing)}: pass the model's JSON file as config_path, or the values as keywords"
+            f"The configuration lacks {', '.join(missing)}: pass the model's JSON file as config_path, or "
+            "the values as keywords"
         )
     for name in ("keep_tokens", "compound_tokens"):
         if merged.get(name) is not None:
@@ -187,15 +202,22 @@ def validate(config: Config) -> None:
             "set attention_head_size"
         )
     if config.application == "unilm" and not config.segment_vocab_size:
-        raise ValueError("application='unilm' reads source and target from the segment ids, so segment_vocab_size=0 cannot work")
+        raise ValueError(
+            "application='unilm' reads source and target from the segment ids, so segment_vocab_size=0 cannot work"
+        )
     if config.hierarchical_position and config.position != "absolute":
-        raise ValueError(f"hierarchical_position extends learnt absolute positions, but {config.family} has {config.position} ones")
+        raise ValueError(
+            f"hierarchical_position extends learnt absolute positions, but {config.family} has {config.position} ones"
+        )
     for rate in ("dropout_rate", "attention_dropout_rate"):
         if not 0 <= getattr(config, rate) < 1:
             raise ValueError(f"{rate} is a share from 0 to below 1, not {getattr(config, rate)!r}")
     for token in config.keep_tokens or ():
         if not 0 <= token < config.vocab_size:
-            raise ValueError(f"keep_tokens holds id {token}, but the model's vocabulary has {config.vocab_size} ids (0 to {config.vocab_size - 1})")
+            raise ValueError(
+                f"keep_tokens holds id {token}, but the model's vocabulary has {config.vocab_size} ids "
+                f"(0 to {config.vocab_size - 1})"
+            )
     kept = config.vocab_size if config.keep_tokens is None else len(config.keep_tokens)
     for compound in config.compound_tokens or ():
         ids = compound[0] if isinstance(compound, tuple) and compound else compound
@@ -203,8 +225,12 @@ def validate(config: Config) -> None:
             raise ValueError(f"compound_tokens holds lists of ids, or tuples (ids, weights), not {compound!r}")
         for token in ids:
             if not 0 <= token < kept:
-                raise ValueError(f"compound_tokens holds id {token}, but after keep_tokens there are {kept} ids (0 to {kept - 1})")
+                raise ValueError(
+                    f"compound_tokens holds id {token}, but after keep_tokens there are {kept} ids (0 to {kept - 1})"
+                )
         if not len(ids):
-            raise ValueError("compound_tokens holds an empty list: each new token needs the ids whose vectors it averages")
+            raise ValueError(
+                "compound_tokens holds an empty list: each new token needs the ids whose vectors it averages"
+            )
         if isinstance(compound, tuple) and len(compound[1]) != len(ids):
             raise ValueError(f"compound_tokens gives {len(compound[1])} weights for {len(ids)} ids: {compound!r}")

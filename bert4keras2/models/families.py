@@ -49,7 +49,9 @@ def family_of(name: str) -> str:
     if key not in FAMILIES:
         planned = next((family for family in NOT_YET if re.match(rf"{family}(_|\.|$)", key)), None)
         if planned is not None:
-            raise ValueError(f"model={name!r}: this version does not build {planned} models. It builds {', '.join(FAMILIES)}")
+            raise ValueError(
+                f"model={name!r}: this version does not build {planned} models. It builds {', '.join(FAMILIES)}"
+            )
         known = sorted([*FAMILIES, *ALIASES])
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
@@ -70,8 +72,8 @@ def guess_family(file: dict[str, Any]) -> str | None:
     key = str(model_type).lower().replace("-", "_")
     if key in ("roberta", "xlm_roberta"):
         raise ValueError(
-            f"The configuration says model_type {model_type!r}, whose positions count from 2: this version does not build "
-            "it. (Chinese RoBERTa-wwm checkpoints are BERT models and say so.)"
+            f"The configuration says model_type {model_type!r}, whose positions count from 2: this version does not "
+            "build it. (Chinese RoBERTa-wwm checkpoints are BERT models and say so.)"
         )
     if key == "roformer" and file.get("norm_type") == "rmsnorm":
         key = "roformer_v2"

@@ -61,7 +61,9 @@ class Transformer(CheckpointMixin):
         self.layers: dict[str, Any] = {} if layers is None else layers
         self.layer_norm_cond = layer_norm_cond
         extra = additional_input_layers
-        self.additional_input_layers = list(extra) if isinstance(extra, list | tuple) else [extra] if extra is not None else []
+        self.additional_input_layers = (
+            list(extra) if isinstance(extra, list | tuple) else [extra] if extra is not None else []
+        )
         self.context = Context()
         self.model: Any = None
         self.family = config.family
@@ -98,7 +100,9 @@ class Transformer(CheckpointMixin):
         """Return a layer's name with the model's prefix."""
         return self.config.prefix + name
 
-    def apply(self, inputs: Any = None, layer: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+    def apply(
+        self, inputs: Any = None, layer: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
         """Call the layer of a name, creating it at first use.
 
         Args:
@@ -143,7 +147,9 @@ class Transformer(CheckpointMixin):
         rotary = None
         if config.position == "rotary":
             given = {} if positions is None else {"position_ids": positions}
-            rotary = self.apply(tokens, RotaryPosition, given, output_dim=config.key_size, name="Embedding-Rotary-Position")
+            rotary = self.apply(
+                tokens, RotaryPosition, given, output_dim=config.key_size, name="Embedding-Rotary-Position"
+            )
         return Context(attention_mask=mask, rotary=rotary, condition=self.layer_norm_cond)
 
     def split_inputs(self, inputs: list[Any]) -> tuple[Any, Any, Any]:
@@ -165,7 +171,9 @@ class Transformer(CheckpointMixin):
             if config.shared_segment_embeddings:
                 s = self.apply(segments, Embedding, {"masked": False}, **token_table)
             else:
-                s = self.apply(segments, Embedding, input_dim=config.segment_vocab_size, name="Embedding-Segment", **table)
+                s = self.apply(
+                    segments, Embedding, input_dim=config.segment_vocab_size, name="Embedding-Segment", **table
+                )
             x = self.apply([x, s], Add, name="Embedding-Token-Segment")
         if config.position == "absolute":
             x = self.apply(
@@ -239,12 +247,16 @@ class Transformer(CheckpointMixin):
     def normalize(self, x: Any, name: str) -> Any:
         """Return x after the layer normalization of a name, conditional if the model has a condition."""
         config, condition = self.config, self.context.condition
-        conditional = {} if condition is None else {
-            "conditional": True,
-            "hidden_units": config.layer_norm_cond_hidden_size,
-            "hidden_activation": config.layer_norm_cond_hidden_act or "linear",
-            "hidden_initializer": self.initializer,
-        }
+        conditional = (
+            {}
+            if condition is None
+            else {
+                "conditional": True,
+                "hidden_units": config.layer_norm_cond_hidden_size,
+                "hidden_activation": config.layer_norm_cond_hidden_act or "linear",
+                "hidden_initializer": self.initializer,
+            }
+        )
         arguments = {} if condition is None else {"condition": condition}
         return self.apply(x, LayerNormalization, arguments, name=name, **config.norm, **conditional)
 

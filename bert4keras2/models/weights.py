@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
-from bert4keras2.checkpoints.readers import Reader, open_checkpoint
+from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.checkpoints.suggest import suggestion
 from bert4keras2.models.resize import Resizer
 
@@ -45,7 +45,9 @@ class CheckpointMixin:
                 mapping.setdefault(layer, []).append(found[0][0])
         return mapping
 
-    def load_weights_from_checkpoint(self, checkpoint_path: str | os.PathLike, mapping: dict[str, list[str]] | None = None) -> None:
+    def load_weights_from_checkpoint(
+        self, checkpoint_path: str | os.PathLike, mapping: dict[str, list[str]] | None = None
+    ) -> None:
         """Fill the model from a TensorFlow checkpoint, a safetensors file or a PyTorch file, one variable at a time.
 
         Args:

@@ -56,7 +56,9 @@ class Adam(keras.optimizers.Optimizer):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"exclude_from_weight_decay: {pattern!r} is no regular expression ({error})") from error
+                raise ValueError(
+                    f"exclude_from_weight_decay: {pattern!r} is no regular expression ({error})"
+                ) from error
 
     def build(self, variables):
         """Create two moments per variable."""

@@ -20,7 +20,12 @@ from bert4keras2.snippets import DataGenerator, sequence_padding
 from bert4keras2.tokenizers import Tokenizer, load_tokenizer
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "topics.tsv"
-NEW_SENTENCES = ["主队补时绝杀，球迷冲进了球场", "这家小馆子的红烧肉肥而不腻", "基金又跌了，要不要割肉", "新手机的芯片跑分翻了一倍"]
+NEW_SENTENCES = [
+    "主队补时绝杀，球迷冲进了球场",
+    "这家小馆子的红烧肉肥而不腻",
+    "基金又跌了，要不要割肉",
+    "新手机的芯片跑分翻了一倍",
+]
 # A model small enough to learn something from 500 sentences without pre-training.
 TINY = {
     "hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 192,

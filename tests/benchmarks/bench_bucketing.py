@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=tensorflow python tests/benchmarks/bench_bucketing.py --texts FILE --vocab VOCAB [--rounds 5]
 
-FILE has one text a line, optionally a tab and a label behind it. A BERT classifier is trained on both kinds of batches in
-turn; the first epoch of each, which traces or compiles, is printed apart, and the ratios are taken round by round.
+FILE has one text a line, optionally a tab and a label behind it. A BERT classifier is trained on both kinds of
+batches in turn; the first epoch of each, which traces or compiles, is printed apart, and the ratios are taken round by round.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def main() -> None:
         texts = [line.split("\t")[0].strip() for line in file][: options.samples]
     ids = [tokenizer.encode(text, maxlen=options.maxlen)[0] for text in texts]
     lengths = sorted(map(len, ids))
-    print(f"{len(ids)} texts, tokens: median {lengths[len(ids) // 2]}, longest {lengths[-1]}; {keras.backend.backend()}")
+    print(
+        f"{len(ids)} texts, tokens: median {lengths[len(ids) // 2]}, longest {lengths[-1]}; {keras.backend.backend()}"
+    )
 
     np.random.seed(0)
     runs = {}

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/real_similarity.py --shared ../shared [--task sts-b|lcqmc]
 
-Needs the real data; run by hand. Vectors are the mean over real positions, with the prefix the encoder was trained with.
+Needs the real data; run by hand. Vectors are the mean over real positions, with the prefix the encoder was trained
+with.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def main() -> None:
         both = vectors(model, tokenizer, [*first, *second])
         cosine = (both[: len(first)] * both[len(first) :]).sum(1)
         score = spearman(cosine, np.array(labels, float))
-        print(f"{task}: Spearman {score:.4f} (PyTorch {reference}), {len(first)} pairs in {time.perf_counter() - start:.1f} s")
+        print(
+            f"{task}: Spearman {score:.4f} (PyTorch {reference}), {len(first)} pairs, {time.perf_counter() - start:.1f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -102,7 +102,9 @@ def test_returned_scores():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_nothing_visible(dtype, method, bias):
     """A mask that hides everything gives finite outputs and finite gradients."""
-    layer = layers.MultiHeadAttention(H, D, normalization=method, dtype=f"mixed_{dtype}" if dtype != "float32" else dtype)
+    layer = layers.MultiHeadAttention(
+        H, D, normalization=method, dtype=f"mixed_{dtype}" if dtype != "float32" else dtype
+    )
     hidden = np.zeros((B, 1, T, T), bool)
     hidden[1, :, :2] = True
     x = keras.Input((T, H * D))
@@ -146,10 +148,14 @@ def test_keras_masks_reach_attention():
     query = other(ops.convert_to_tensor(ids[:, :3]))
     for arguments in ({}, {"rotary": table}):
         plain = ops.convert_to_tensor(numpy(x))
-        np.testing.assert_allclose(numpy(layer(x, **arguments)), numpy(layer(plain, attention_mask=explicit, **arguments)), atol=1e-6)
+        np.testing.assert_allclose(
+            numpy(layer(x, **arguments)), numpy(layer(plain, attention_mask=explicit, **arguments)), atol=1e-6
+        )
         assert np.abs(numpy(layer(plain, **arguments)) - numpy(layer(x, **arguments)))[0].max() > 1e-4
     plain = ops.convert_to_tensor(numpy(x))
-    np.testing.assert_allclose(numpy(layer(query, memory=x)), numpy(layer(query, memory=plain, attention_mask=explicit)), atol=1e-6)
+    np.testing.assert_allclose(
+        numpy(layer(query, memory=x)), numpy(layer(query, memory=plain, attention_mask=explicit)), atol=1e-6
+    )
 
 
 # -- positions ---------------------------------------------------------------------------------------------------
@@ -254,7 +260,9 @@ def test_average_over_long_texts_in_half_precision():
     layer = layers.GlobalAveragePooling1D(dtype="mixed_bfloat16")
     x = np.ones((1, 600, 1), "float32")
     mask = np.arange(600)[None] < 515
-    np.testing.assert_allclose(numpy(ops.cast(layer(ops.convert_to_tensor(x), mask=ops.convert_to_tensor(mask)), "float32")), 1, atol=1e-2)
+    np.testing.assert_allclose(
+        numpy(ops.cast(layer(ops.convert_to_tensor(x), mask=ops.convert_to_tensor(mask)), "float32")), 1, atol=1e-2
+    )
 
 
 # -- losses ------------------------------------------------------------------------------------------------------
@@ -293,7 +301,9 @@ def test_metrics_of_a_loss_layer(cls):
     model.compile(optimizer=keras.optimizers.SGD(0.5))
     seen = []
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(sorted(logs)))
-    history = model.fit(x, None, epochs=6, batch_size=4, shuffle=False, validation_data=(x, None), verbose=0, callbacks=[callback]).history
+    history = model.fit(
+        x, None, epochs=6, batch_size=4, shuffle=False, validation_data=(x, None), verbose=0, callbacks=[callback]
+    ).history
     assert set(history) == {"loss", "accuracy", "cross", "val_loss", "val_accuracy", "val_cross"}
     np.testing.assert_allclose(history["cross"], history["loss"], atol=1e-5)
     np.testing.assert_allclose(history["val_cross"], history["val_loss"], atol=1e-5)
@@ -301,7 +311,9 @@ def test_metrics_of_a_loss_layer(cls):
     probabilities = model.predict(x, verbose=0)
     accuracy = (probabilities.argmax(-1) == x[1][:, 0]).mean()
     result = model.evaluate(x, None, verbose=0, return_dict=True)
-    assert result["accuracy"] == pytest.approx(accuracy, abs=1e-6) and result["cross"] == pytest.approx(result["loss"], abs=1e-5)
+    assert result["accuracy"] == pytest.approx(accuracy, abs=1e-6) and result["cross"] == pytest.approx(
+        result["loss"], abs=1e-5
+    )
     assert set(seen[0]) == {"accuracy", "cross", "loss"}
 
 
@@ -344,7 +356,10 @@ def test_loss_layer_needs_a_metric_name():
         layers.Loss()([ops.ones((1,))])
 
 
-@pytest.mark.parametrize(("axis", "shapes"), [(None, [(2, 1), (2, 3)]), (1, [(2, 3)]), ([1], [(2, 3)]), ([1, 0], [(2, 3), (2, 1)]), (-1, [(2, 3)])])
+@pytest.mark.parametrize(
+    ("axis", "shapes"),
+    [(None, [(2, 1), (2, 3)]), (1, [(2, 3)]), ([1], [(2, 3)]), ([1, 0], [(2, 3), (2, 1)]), (-1, [(2, 3)])],
+)
 def test_output_axis(axis, shapes):
     model = training_model(output_axis=axis)
     outputs = model([ops.convert_to_tensor(a[:2]) for a in data()])

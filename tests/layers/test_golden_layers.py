@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -45,7 +44,11 @@ def test_layer(case):
     info, arrays = load(case)
     if "gelu_tanh" in case:
         backend.set_gelu("tanh")
-    config = {k: tuple(v) if isinstance(v, list) and k != "activation" else v for k, v in info["config"].items()} if "config" in info else {}
+    config = (
+        {k: tuple(v) if isinstance(v, list) and k != "activation" else v for k, v in info["config"].items()}
+        if "config" in info
+        else {}
+    )
     layer = getattr(layers, info["layer"])(**config)
     backend.set_gelu("erf")
     if case == "embedding":
@@ -181,14 +184,23 @@ def test_t5_buckets(direction):
     info, arrays = load(f"t5_buckets_{direction}")
     for name, expected in group(arrays, "out/").items():
         _, size, reach = name.split("_")
-        actual = bucket(ops.convert_to_tensor(arrays["in/distance"].astype("int32")), int(size), int(reach), info["bidirectional"])
+        actual = bucket(
+            ops.convert_to_tensor(arrays["in/distance"].astype("int32")), int(size), int(reach), info["bidirectional"]
+        )
         np.testing.assert_array_equal(ops.convert_to_numpy(actual), expected)
 
 
 def test_multilabel_losses():
     _, arrays = load("multilabel_categorical_crossentropy")
-    for name, labels, scores in (("hard", "hard", "y_pred"), ("soft", "soft", "y_pred"), ("masked", "hard_masked", "y_pred_masked")):
-        same(backend.multilabel_categorical_crossentropy(arrays[f"in/{labels}"], arrays[f"in/{scores}"]), arrays[f"out/{name}"])
+    for name, labels, scores in (
+        ("hard", "hard", "y_pred"),
+        ("soft", "soft", "y_pred"),
+        ("masked", "hard_masked", "y_pred_masked"),
+    ):
+        same(
+            backend.multilabel_categorical_crossentropy(arrays[f"in/{labels}"], arrays[f"in/{scores}"]),
+            arrays[f"out/{name}"],
+        )
     _, arrays = load("sparse_multilabel_categorical_crossentropy")
     loss = backend.sparse_multilabel_categorical_crossentropy
     same(loss(arrays["in/ids"], arrays["in/y_pred"]), arrays["out/mask_zero_false"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from bert4keras2.backend import keras as script_keras
 
 pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:Released .* checkpoints hold no pooler")]
 each_case = pytest.mark.parametrize("name", CASES)
+# For tests that leave the model as it is; the others build their own.
+built = functools.cache(build)
 
 
 def at_real(output: np.ndarray, rows: int = 3, length: int = LENGTH) -> np.ndarray:
@@ -22,9 +26,13 @@ def at_real(output: np.ndarray, rows: int = 3, length: int = LENGTH) -> np.ndarr
 
 @each_case
 def test_forward(name):
-    transformer = build(name)
+    transformer = built(name)
     config, outputs = transformer.config, run(transformer.model, batch(transformer))
-    assert len(outputs) == len(transformer.outputs) == (2 if config.with_mlm and (config.with_pool or config.with_nsp) else 1)
+    assert (
+        len(outputs)
+        == len(transformer.outputs)
+        == (2 if config.with_mlm and (config.with_pool or config.with_nsp) else 1)
+    )
     for output, symbolic in zip(outputs, transformer.outputs, strict=True):
         assert len(output.shape) == len(symbolic.shape) and output.shape[-1] == symbolic.shape[-1]
         assert np.isfinite(output).all() and output.std() > 0
@@ -50,7 +58,7 @@ def test_step_changes_all_weights(name):
 
 @each_case
 def test_keras_file(name, tmp_path):
-    transformer = build(name)
+    transformer = built(name)
     arrays = batch(transformer)
     transformer.model.save(tmp_path / "model.keras")
     loaded = script_keras.models.load_model(tmp_path / "model.keras")
@@ -61,7 +69,7 @@ def test_keras_file(name, tmp_path):
 
 @each_case
 def test_padding_changes_nothing(name):
-    transformer = build(name)
+    transformer = built(name)
     arrays = batch(transformer)
     longer = {k: np.pad(a, [[0, 0], [0, 4]]) if a.dtype == "int32" else a for k, a in arrays.items()}
     for short, long in zip(run(transformer.model, arrays), run(transformer.model, longer), strict=True):
@@ -70,7 +78,7 @@ def test_padding_changes_nothing(name):
 
 @each_case
 def test_prefix_puts_two_models_in_one(name):
-    first, second = build(name), build(name, prefix="Other-")
+    first, second = built(name), build(name, prefix="Other-")
     randomize(second.model, seed=5)
     both = Model([*first.model.inputs, *second.model.inputs], [*first.outputs, *second.outputs])
     arrays = [*batch(first).values(), *batch(second, seed=2).values()]
@@ -95,7 +103,11 @@ def test_bfloat16(name):
     arrays = batch(exact)
     for actual, wanted in zip(run(half.model, arrays), run(exact.model, arrays), strict=True):
         assert np.abs(at_real(actual) - at_real(wanted)).max() <= 2e-2 * np.abs(at_real(wanted)).max()
-    softmaxes = [t for t in half.outputs if "Activation" in t._keras_history.operation.name or "Proba" in t._keras_history.operation.name]
+    softmaxes = [
+        t
+        for t in half.outputs
+        if "Activation" in t._keras_history.operation.name or "Proba" in t._keras_history.operation.name
+    ]
     assert all(t.dtype == "float32" for t in softmaxes)
     if not softmaxes:
         assert half.outputs[0].dtype == "bfloat16"
@@ -103,7 +115,7 @@ def test_bfloat16(name):
 
 @each_case
 def test_whole_floats_are_ids(name):
-    transformer = build(name)
+    transformer = built(name)
     arrays = batch(transformer)
     floats = {name: array.astype("float32") for name, array in arrays.items()}
     for whole, other in zip(run(transformer.model, arrays), run(transformer.model, floats), strict=True):
@@ -112,7 +124,7 @@ def test_whole_floats_are_ids(name):
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "lm"])
 def test_lm_does_not_look_ahead(name):
-    transformer = build(name)
+    transformer = built(name)
     arrays = batch(transformer, rows=1)
     before = run(transformer.model, arrays)[0]
     for at in (1, 4, LENGTH - 1):
@@ -125,7 +137,7 @@ def test_lm_does_not_look_ahead(name):
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "unilm"])
 def test_unilm_source_does_not_see_target(name):
-    transformer = build(name)
+    transformer = built(name)
     arrays = batch(transformer, rows=1)
     before, source = run(transformer.model, arrays)[0], LENGTH // 2
 
@@ -142,10 +154,12 @@ def test_unilm_source_does_not_see_target(name):
 def test_compiled_model_comes_back_compiled(tmp_path):
     from bert4keras2.optimizers import Adam
 
-    transformer = build("bert-encoder")
+    transformer = build("bert-encoder", num_hidden_layers=1)
     model, x = transformer.model, list(batch(transformer).values())
     y = np.zeros((3, LENGTH, 16))
-    model.compile(Adam(1e-3, weight_decay_rate=0.01, exclude_from_weight_decay=["Norm", "bias"]), "mse", metrics=["mae"])
+    model.compile(
+        Adam(1e-3, weight_decay_rate=0.01, exclude_from_weight_decay=["Norm", "bias"]), "mse", metrics=["mae"]
+    )
     model.train_on_batch(x, y)
     model.save(tmp_path / "model.keras")
     loaded = script_keras.models.load_model(tmp_path / "model.keras")

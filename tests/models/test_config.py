@@ -54,7 +54,10 @@ def test_unknown_keyword_without_neighbour():
         ({"dropout_rate": 1.5}, "dropout_rate is a share from 0 to below 1, not 1.5"),
         ({"attention_dropout_rate": -0.1}, "attention_dropout_rate is a share"),
         ({"hidden_dropout_prob": 1}, "dropout_rate is a share"),
-        ({"num_attention_heads": 3}, "hidden_size 16 is not a multiple of num_attention_heads 3; set attention_head_size"),
+        (
+            {"num_attention_heads": 3},
+            "hidden_size 16 is not a multiple of num_attention_heads 3; set attention_head_size",
+        ),
         ({"keep_tokens": [0, 40]}, "keep_tokens holds id 40, but .* 40 ids"),
         ({"keep_tokens": [-1]}, "keep_tokens holds id -1"),
         ({"compound_tokens": [[40]]}, "compound_tokens holds id 40, but after keep_tokens there are 40 ids"),
@@ -128,8 +131,9 @@ def test_json_keys_as_keywords():
         "pooler_type": "first_token_transform", "type_vocab_size": 2, "initializer_range": 0.02,
     }  # fmt: skip
     hugging_face = {
-        "_name_or_path": "x", "architectures": ["BertModel"], "model_type": "bert", "layer_norm_eps": 1e-5, "pad_token_id": 0,
-        "position_embedding_type": "absolute", "transformers_version": "4.40", "use_cache": True, "torch_dtype": "float32",
+        "_name_or_path": "x", "architectures": ["BertModel"], "model_type": "bert", "layer_norm_eps": 1e-5,
+        "position_embedding_type": "absolute", "transformers_version": "4.40", "use_cache": True,
+        "torch_dtype": "float32", "pad_token_id": 0,
         "classifier_dropout": None, "gradient_checkpointing": False, "return_dict": True, "output_attentions": False,
         "output_hidden_states": False, "problem_type": None, "chunk_size_feed_forward": 0, "pruned_heads": {},
     }  # fmt: skip
@@ -158,21 +162,33 @@ def test_folder(tmp_path):
 
 
 def test_family_of_the_configuration():
-    assert "Embedding-Rotary-Position" in [layer.name for layer in build_transformer_model({**BASE, "model_type": "roformer"}).layers]
-    rotary = build_transformer_model({**BASE, "model_type": "roformer", "norm_type": "rmsnorm"}, return_keras_model=False)
+    assert "Embedding-Rotary-Position" in [
+        layer.name for layer in build_transformer_model({**BASE, "model_type": "roformer"}).layers
+    ]
+    rotary = build_transformer_model(
+        {**BASE, "model_type": "roformer", "norm_type": "rmsnorm"}, return_keras_model=False
+    )
     assert rotary.config.family == "roformer_v2"
     # What the call names counts more.
-    assert build_transformer_model({**BASE, "model_type": "bert"}, model="roformer", return_keras_model=False).position == "rotary"
+    assert (
+        build_transformer_model({**BASE, "model_type": "bert"}, model="roformer", return_keras_model=False).position
+        == "rotary"
+    )
     assert make(model="RoFormer-V2", return_keras_model=False).config.family == "roformer_v2"
     assert make(model="roberta", return_keras_model=False).config.family == "bert"
     assert make(model=BERT, return_keras_model=False).config.family == "bert"
-    assert build_transformer_model({**BASE, "model_type": "roformer"}, model=Transformer, return_keras_model=False).family == "roformer"
+    assert (
+        build_transformer_model({**BASE, "model_type": "roformer"}, model=Transformer, return_keras_model=False).family
+        == "roformer"
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layer_names(family):
     """The names that scripts pass to get_layer, each a node of the graph."""
-    model = make(model=family, dropout_rate=0.1, embedding_size=8, with_nsp=True, with_mlm=True, custom_position_ids=True)
+    model = make(
+        model=family, dropout_rate=0.1, embedding_size=8, with_nsp=True, with_mlm=True, custom_position_ids=True
+    )
     names = ["Input-Token", "Input-Segment", "Input-Position", "Embedding-Token", "Embedding-Segment", "Embedding-Norm"]
     names += ["Embedding-Dropout", "Embedding-Mapping", "Pooler", "Pooler-Dense", "NSP-Proba"]
     for i in range(LAYERS):
@@ -200,7 +216,9 @@ def test_head_on_an_inner_layer_uses_the_initializer(tmp_path):
     flat = Model(bert.model.input, keras.layers.Dense(3, kernel_initializer=bert.initializer)(bert.output))
     flat.save(tmp_path / "model.keras")
     arrays = batch(bert)
-    np.testing.assert_array_equal(run(flat, arrays)[0], run(keras.models.load_model(tmp_path / "model.keras"), arrays)[0])
+    np.testing.assert_array_equal(
+        run(flat, arrays)[0], run(keras.models.load_model(tmp_path / "model.keras"), arrays)[0]
+    )
     assert len(model.outputs) == 2
 
 
@@ -306,7 +324,9 @@ def test_embedding_layer_alone():
         layer(x, mode="both")
 
 
-@pytest.mark.parametrize("case, family", [("roformer_mlm", "roformer"), ("roformer_v2_mlm", "roformer_v2"), ("bert_encoder", "bert")])
+@pytest.mark.parametrize(
+    "case, family", [("roformer_mlm", "roformer"), ("roformer_v2_mlm", "roformer_v2"), ("bert_encoder", "bert")]
+)
 def test_folder_tells_the_family_by_its_variables(case, family, tmp_path):
     """The JSON of TensorFlow releases names no family."""
     import json

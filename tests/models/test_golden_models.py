@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:.*does not
 FOLDER = Path(__file__).parent.parent / "golden" / "models"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))
 TOLERANCE = 1e-5
-# Recorded defects of the reference, which this library does not have (docs/migrating.md); what is right is tested below.
+# Recorded defects of the reference (docs/migrating.md); what is right is tested below.
 DEFECTS = {"bert_shared_segment_zero": "segment id 0 in the shared table masked its position"}
 
 
@@ -25,7 +25,8 @@ def arguments(info) -> dict:
     kwargs = dict(info["kwargs"])
     if "compound_tokens" in kwargs:
         kwargs["compound_tokens"] = [
-            (entry["ids"], entry["weights"]) if isinstance(entry, dict) else entry for entry in kwargs["compound_tokens"]
+            (entry["ids"], entry["weights"]) if isinstance(entry, dict) else entry
+            for entry in kwargs["compound_tokens"]
         ]
     return kwargs
 

@@ -61,7 +61,9 @@ def bert_arrays():
 def test_wrong_family():
     fails("look like model='roformer', but the model is 'bert'", folder=ROFORMER, model="bert", max_position=8)
     fails("look like model='bert', but the model is 'roformer_v2'", model="roformer_v2", hidden_size=48)
-    message = fails("bert/embeddings/position_embeddings (for Embedding-Position/embeddings)", folder=ROFORMER, max_position=8)
+    message = fails(
+        "bert/embeddings/position_embeddings (for Embedding-Position/embeddings)", folder=ROFORMER, max_position=8
+    )
     assert "The model needs, and the file lacks (1)" in message
 
 
@@ -72,7 +74,14 @@ def test_wrong_number_of_layers():
 
 
 def test_wrong_shapes():
-    message = fails("Shapes differ", "bert/embeddings/word_embeddings", "in the file", "in the model", hidden_size=24, num_attention_heads=4)
+    message = fails(
+        "Shapes differ",
+        "bert/embeddings/word_embeddings",
+        "in the file",
+        "in the model",
+        hidden_size=24,
+        num_attention_heads=4,
+    )
     assert "file lacks" not in message
     fails("bert/embeddings/position_embeddings: ", "[7, ", "(Embedding-Position/embeddings)", max_position=7)
 
@@ -89,13 +98,19 @@ def test_missing_variable(tmp_path, bert_arrays):
 
     del bert_arrays["bert/encoder/layer_1/output/LayerNorm/gamma"]
     write_tensorflow(tmp_path / "model.ckpt", bert_arrays.items())
-    message = fails("file lacks (1)", "layer_1/output/LayerNorm/gamma (for Transformer-1-FeedForward-Norm/gamma)", checkpoint=tmp_path / "model.ckpt")
+    message = fails(
+        "file lacks (1)",
+        "layer_1/output/LayerNorm/gamma (for Transformer-1-FeedForward-Norm/gamma)",
+        checkpoint=tmp_path / "model.ckpt",
+    )
     assert "Is this the checkpoint that belongs to the configuration file?" in message
 
 
 def test_no_transformer_at_all(tmp_path):
     write_safetensors(tmp_path / "a.safetensors", [("conv.weight", np.zeros((2, 2), "float32"))])
-    message = fails("None of its variables has a name that transformer checkpoints use", checkpoint=tmp_path / "a.safetensors")
+    message = fails(
+        "None of its variables has a name that transformer checkpoints use", checkpoint=tmp_path / "a.safetensors"
+    )
     assert "conv.weight" in message
 
 
@@ -146,7 +161,11 @@ def test_heads_and_optimizer_slots_are_silent(tmp_path, bert_arrays):
 
     assert any(name.startswith("cls/") for name in bert_arrays)
     word = bert_arrays["bert/embeddings/word_embeddings"]
-    slots = {"bert/embeddings/word_embeddings/adam_m": word, "bert/embeddings/word_embeddings/adam_v": word, "global_step": np.int64(5)}
+    slots = {
+        "bert/embeddings/word_embeddings/adam_m": word,
+        "bert/embeddings/word_embeddings/adam_v": word,
+        "global_step": np.int64(5),
+    }
     write_tensorflow(tmp_path / "model.ckpt", {**bert_arrays, **slots}.items())
     assert warned(checkpoint=tmp_path / "model.ckpt")[1] == []
 
@@ -175,7 +194,9 @@ def test_ranges_of_unused_layers(tmp_path):
             shallow = build_transformer_model({**BASE}, path)
         assert len(caught) == 1
         kernel = shallow.get_layer("Transformer-1-FeedForward").i0_dense.kernel
-        np.testing.assert_array_equal(ops.convert_to_numpy(kernel), ops.convert_to_numpy(deep.layers["Transformer-1-FeedForward"].i0_dense.kernel))
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(kernel), ops.convert_to_numpy(deep.layers["Transformer-1-FeedForward"].i0_dense.kernel)
+        )
 
 
 # -- options -----------------------------------------------------------------------------------------------------
@@ -195,7 +216,9 @@ def test_ignore_invalid_weights():
 
 
 @pytest.mark.filterwarnings("ignore:.*does not use.*")
-@pytest.mark.parametrize("sizes", [{"hidden_size": 48, "intermediate_size": 100}, {"hidden_size": 16, "intermediate_size": 20}])
+@pytest.mark.parametrize(
+    "sizes", [{"hidden_size": 48, "intermediate_size": 100}, {"hidden_size": 16, "intermediate_size": 20}]
+)
 def test_autoresize(sizes):
     model = load(autoresize_weights=True, num_attention_heads=4, **sizes)
     assert model.get_layer("Embedding-Token").embeddings.shape[1] == sizes["hidden_size"]
@@ -225,7 +248,9 @@ def generator(*batches):
     yield from batches
 
 
-@pytest.mark.parametrize("how", ["predict", "fit", "evaluate", "train_on_batch", "generator", "late generator", "dict", "validation"])
+@pytest.mark.parametrize(
+    "how", ["predict", "fit", "evaluate", "train_on_batch", "generator", "late generator", "dict", "validation"]
+)
 @pytest.mark.parametrize("what", ["id", "segment", "position", "length", "negative"])
 def test_ids_and_lengths_are_checked(what, how):
     """On every backend the same error, before the step that would meet it."""
@@ -258,7 +283,9 @@ def test_ids_and_lengths_are_checked(what, how):
         "train_on_batch": lambda: model.train_on_batch(x, y),
         "generator": lambda: model.fit(generator((tuple(x), y)), steps_per_epoch=1, verbose=0),
         "late generator": lambda: model.fit(
-            generator((tuple(good), good_y), (tuple(a[:, :4] for a in good), good_y[:, :4]), (tuple(x), y)), steps_per_epoch=3, verbose=0
+            generator((tuple(good), good_y), (tuple(a[:, :4] for a in good), good_y[:, :4]), (tuple(x), y)),
+            steps_per_epoch=3,
+            verbose=0,
         ),
         "dict": lambda: model.predict(dict(zip([t.name for t in model.inputs], x, strict=True)), verbose=0),
         "validation": lambda: model.fit(good, good_y, validation_data=(x, y), verbose=0),
@@ -470,10 +497,16 @@ def expected_shapes(config, reader):
     A tiny model has the same variables; its sizes are put back by what they stand for.
     """
     layers = config["num_hidden_layers"]
-    sizes = {101: config["vocab_size"], 103: config["hidden_size"], 107: config["intermediate_size"], 109: config["max_position_embeddings"], 3: config["type_vocab_size"]}
+    sizes = {
+        101: config["vocab_size"],
+        103: config["hidden_size"],
+        107: config["intermediate_size"],
+        109: config["max_position_embeddings"],
+        3: config["type_vocab_size"],
+    }
     tiny = build_transformer_model(
-        vocab_size=101, hidden_size=103, intermediate_size=107, max_position=109, segment_vocab_size=3, num_attention_heads=103,
-        num_hidden_layers=layers, with_pool=True, with_nsp=True, with_mlm=True, return_keras_model=False,
+        vocab_size=101, hidden_size=103, intermediate_size=107, max_position=109, segment_vocab_size=3,
+        num_attention_heads=103, num_hidden_layers=layers, with_pool=True, with_nsp=True, with_mlm=True, return_keras_model=False,
     )  # fmt: skip
     bindings = tiny._bindings("tensorflow", None)
     assert len(bindings) == len(tiny.model.weights), "each variable of the model has a name"
@@ -496,7 +529,11 @@ def test_released_layouts(shared, layout):
         table = table_for("bert", "tensorflow")
         stored = {name: list(reader.shape(name)) for name in reader.names()}
         # A release may leave out a head, but then all of it.
-        heads = [h for h in ("bert/pooler/", "cls/seq_relationship/", "cls/predictions/") if not any(n.startswith(h) for n in stored)]
+        heads = [
+            h
+            for h in ("bert/pooler/", "cls/seq_relationship/", "cls/predictions/")
+            if not any(n.startswith(h) for n in stored)
+        ]
         for name in expected:
             assert name.startswith(tuple(heads)) or stored.get(name) == expected[name], name
         left = set(stored) - set(expected)

@@ -29,7 +29,12 @@ def case(name, **kwargs):
     info = json.loads((folder / "case.json").read_text())
     model = build_transformer_model(folder / "config.json", model=info["model"], **info["kwargs"], **kwargs)
     inputs = read(folder / "inputs.npz")
-    return model, [inputs[n] for n in info["inputs"]], read(folder / "outputs.npz")["output_0"], inputs["mask"].astype(bool)
+    return (
+        model,
+        [inputs[n] for n in info["inputs"]],
+        read(folder / "outputs.npz")["output_0"],
+        inputs["mask"].astype(bool),
+    )
 
 
 def classifier(model, number=""):

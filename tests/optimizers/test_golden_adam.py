@@ -41,7 +41,9 @@ def test_adam(case):
         if info.get("sparse") and keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            grads[0] = tf.IndexedSlices(tf.constant(grads[0][:]), tf.range(grads[0].shape[0]), tf.constant(grads[0].shape))
+            grads[0] = tf.IndexedSlices(
+                tf.constant(grads[0][:]), tf.range(grads[0].shape[0]), tf.constant(grads[0].shape)
+            )
         grads = [g if hasattr(g, "values") else ops.convert_to_tensor(g) for g in grads]
         optimizer.apply(grads, variables)
         for i, variable in enumerate(variables):
