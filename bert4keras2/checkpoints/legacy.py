@@ -115,7 +115,7 @@ def _by_name(model: Any, stored: dict[str, list[str]], path: str, skip: bool) ->
         missing = []
     if missing and not skip:
         raise CheckpointMismatchError(
-            f"{path} has no weights for the layers {', '.join(missing[:6])}; it has {', '.join(left[:6]) or 'no others'} "
+            f"{path} has no weights for the layers {', '.join(missing[:6])}; it has {', '.join(left[:6]) or 'none'} "
             "that the model lacks. Was it saved from a model built by the same code?"
         )
     pairs = []

@@ -6,6 +6,7 @@ from bert4keras2.layers.embedding import Embedding
 from bert4keras2.layers.feed_forward import FeedForward
 from bert4keras2.layers.loss import Loss
 from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, unilm_mask
+from bert4keras2.layers.merge import Add
 from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras2.layers.pooling import (
     BatchConcat,
@@ -19,6 +20,7 @@ from bert4keras2.layers.position import PositionEmbedding, RotaryPosition, Sinus
 from bert4keras2.layers.relative_position import RelativePositionEmbedding, RelativePositionEmbeddingT5
 
 __all__ = [
+    "Add",
     "AttentionMask",
     "BatchConcat",
     "BatchSplit",

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras.layers import Add, Dense, Dropout, Input
+from keras.layers import Dense, Dropout, Input
 
 from bert4keras2.backend import DepthScaledNormal, Model, TruncatedNormal
 from bert4keras2.backend.initializers import ByFunction
 from bert4keras2.layers import (
+    Add,
     AttentionMask,
     Embedding,
     FeedForward,

@@ -42,8 +42,8 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
     # Fewer tokens than rows is common: tables are padded to round sizes.
     if rows is not None and tokenizer.vocab_size > rows:
         raise ValueError(
-            f"{vocabulary} has {tokenizer.vocab_size} tokens, but the model of {found.config_path} has {rows} embeddings:"
-            " they do not belong together"
+            f"{vocabulary} has {tokenizer.vocab_size} tokens, but the model of {found.config_path} has {rows}"
+            " embeddings: they do not belong together"
         )
     return tokenizer
 

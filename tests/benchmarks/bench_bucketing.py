@@ -3,7 +3,7 @@
     KERAS_BACKEND=tensorflow python tests/benchmarks/bench_bucketing.py --texts FILE --vocab VOCAB [--rounds 5]
 
 FILE has one text a line, optionally a tab and a label behind it. A BERT classifier is trained on both kinds of
-batches in turn; the first epoch of each, which traces or compiles, is printed apart, and the ratios are taken round by round.
+batches in turn; the first epoch of each, which traces or compiles, is printed apart; ratios are taken round by round.
 """
 
 from __future__ import annotations

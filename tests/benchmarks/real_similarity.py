@@ -63,9 +63,8 @@ def main() -> None:
         both = vectors(model, tokenizer, [*first, *second])
         cosine = (both[: len(first)] * both[len(first) :]).sum(1)
         score = spearman(cosine, np.array(labels, float))
-        print(
-            f"{task}: Spearman {score:.4f} (PyTorch {reference}), {len(first)} pairs, {time.perf_counter() - start:.1f} s"
-        )
+        seconds = time.perf_counter() - start
+        print(f"{task}: Spearman {score:.4f} (PyTorch {reference}), {len(first)} pairs, {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from keras import ops
 
 from bert4keras2.backend import Model
 from bert4keras2.backend import keras as script_keras
+from bert4keras2.layers import GlobalAveragePooling1D
 
 pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:Released .* checkpoints hold no pooler")]
 each_case = pytest.mark.parametrize("name", CASES)
@@ -77,6 +78,19 @@ def test_padding_changes_nothing(name):
 
 
 @each_case
+def test_the_mask_flows_to_the_end(name):
+    """Layers that scripts put on the last hidden states see which positions are padding, and no others hidden."""
+    transformer = built(name)
+    hidden = transformer.model.get_layer("Transformer-1-FeedForward-Norm").output
+    pooled = GlobalAveragePooling1D()(keras.layers.Dropout(0.1)(hidden))
+    states, means = run(Model(transformer.model.inputs, [hidden, pooled]), batch(transformer))
+    for row, mean, mask in zip(states, means, real(), strict=True):
+        np.testing.assert_allclose(mean, row[mask].mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["bert-heads", "bert-conditional", "bert-positions", "roformer-unilm", "roformer_v2-lm"]
+)
 def test_prefix_puts_two_models_in_one(name):
     first, second = built(name), build(name, prefix="Other-")
     randomize(second.model, seed=5)

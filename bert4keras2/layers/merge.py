@@ -1,0 +1,28 @@
+"""Sums that keep the mask of what they add up."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from bert4keras2.backend import register
+
+__all__ = ["Add"]
+
+
+@register
+class Add(keras.layers.Add):
+    """The sum of a list of tensors, masked where any of those that have a mask is.
+
+    Keras' own layer drops the mask as soon as one tensor lacks one, and segment vectors have none: pooling, CRF and
+    whatever else stands on top of a model would take padding for text.
+    """
+
+    def compute_mask(self, inputs, mask=None):
+        known = [one for one in mask or [] if one is not None]
+        if not known:
+            return None
+        joined = known[0]
+        for one in known[1:]:
+            joined = ops.logical_and(joined, one)
+        return joined
