@@ -7,6 +7,7 @@ sentences beside the examples, in well under a minute: that shows the way, not w
 """
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,9 @@ def main():
         metrics=["accuracy"],
     )
     evaluator = Evaluator(valid_generator, args.weights)
+    start = time.perf_counter()
     model.fit(train_generator.forfit(), steps_per_epoch=len(train_generator), epochs=epochs, callbacks=[evaluator])
+    print(f"trained in {time.perf_counter() - start:.0f} s")
     model.load_weights(args.weights)
 
     print(f"held-out accuracy {evaluate(model, test_generator):.4f} ({len(test)} texts, chance {1 / len(names):.4f})")
