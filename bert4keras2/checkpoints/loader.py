@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints import naming_hf, naming_tf
+from bert4keras2.checkpoints import naming_hf, naming_t5, naming_tf
 from bert4keras2.checkpoints.errors import CheckpointError
 from bert4keras2.checkpoints.readers import Reader
 from bert4keras2.checkpoints.table import Table
@@ -46,7 +46,7 @@ class Binding:
 
 def table_for(family: str, source: str) -> Table:
     """Return the names that a source ("tensorflow", or "huggingface" for safetensors and torch) uses for a family."""
-    tables = naming_tf.TABLES if source == "tensorflow" else naming_hf.TABLES
+    tables = {**naming_tf.TABLES, **naming_t5.TABLES} if source == "tensorflow" else naming_hf.TABLES
     if family not in tables:
         raise CheckpointMismatchError(f"There are no {source} names for the family {family!r}")
     return tables[family]
@@ -135,12 +135,8 @@ def _shape_problem(reader: Reader, binding: Binding) -> str | None:
     if binding.resize is not None and len(stored) == len(wanted):
         return None
     if binding.forward is not None:
-        # Rows are picked from the stored table, so only their number in the model is known; the width must agree.
-        rows = getattr(binding.forward, "rows_needed", None)
-        if (rows is None or stored[0] == rows) and stored[1:] == wanted[1:]:
-            return None
-        wanted = (rows, *wanted[1:])
-    elif stored == wanted:
+        wanted = binding.forward.stored_shape(wanted)
+    if stored == wanted:
         return None
     return f"{binding.found}: {list(stored)} in the file, {list(wanted)} in the model ({binding.path})"
 

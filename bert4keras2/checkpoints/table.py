@@ -61,7 +61,10 @@ class Table:
         for row in self.rows:
             match = re.fullmatch(_pattern(row.path), path)
             if match:
-                values = {name: self.words.get(value, value) for name, value in match.groupdict().items()}
+                values = {
+                    name: int(value) if name == "i" else self.words.get(value, value)
+                    for name, value in match.groupdict().items()
+                }
                 names = [name.format(**values) for name in (row.name, *row.aliases)]
                 return names, row.transpose or (self.transposed and path.endswith("/kernel"))
         return None

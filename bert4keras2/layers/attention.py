@@ -77,6 +77,49 @@ def _prefers_fused(query, value) -> bool:
     return keras.backend.backend() == "torch" and query.shape[-1] == value.shape[-1]
 
 
+def write_cache(cache, key, value, index):
+    """Return (keys, values) of a cache (B, S, H, D) with T new positions written from `index` on."""
+    return tuple(
+        ops.slice_update(old, (0, index, 0, 0), ops.cast(new, old.dtype))
+        for old, new in zip(cache, (key, value), strict=True)
+    )
+
+
+def positional(layer, rest: list, a_bias: bool | None, p_bias: str | None):
+    """Return (attention_mask, bias, rotary, relative) of the tensors that follow the values in the classic form.
+
+    Args:
+        layer: the attention layer, whose scale T5's biases share in the classic form.
+        rest: the tensors: a bias if `a_bias`, a position table if `p_bias`.
+        a_bias: whether the first one is a bias, boolean or added, (T, S), (B, T, S) or (B, H, T, S).
+        p_bias: "rotary", "typical_relative" or "t5_relative".
+
+    Raises:
+        ValueError: for another `p_bias`, or tensors that neither argument speaks of.
+    """
+    rest = list(rest)
+    attention_mask = rotary = relative = None
+    bias = rest.pop(0) if a_bias else None
+    if bias is not None:
+        bias = bias if len(bias.shape) != 3 else ops.expand_dims(bias, 1)
+        if "bool" in str(bias.dtype):
+            attention_mask, bias = (bias if len(bias.shape) == 4 else align(bias, [2, 3], 4)), None
+    position = rest.pop(0) if p_bias else None
+    if p_bias == "rotary":
+        rotary = position[..., 0::2], position[..., 1::2]
+    elif p_bias == "typical_relative":
+        relative = position
+    elif p_bias == "t5_relative":
+        position = ops.expand_dims(ops.transpose(position, (2, 0, 1)), 0)
+        position = position * layer.key_size**-0.5 if layer.attention_scale else position
+        bias = position if bias is None else bias + position
+    elif p_bias is not None:
+        raise ValueError(f"p_bias is 'rotary', 'typical_relative' or 't5_relative', not {p_bias!r}")
+    if rest:
+        raise ValueError(f"{layer.name} got {len(rest)} inputs too many: say with a_bias and p_bias what they are")
+    return attention_mask, bias, rotary, relative
+
+
 @register
 class MultiHeadAttention(Layer):
     """Multi-head attention with optional rotary, additive or relative positions and a cache.
@@ -180,8 +223,7 @@ class MultiHeadAttention(Layer):
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
             query, key = rotate(query, sin, cos), rotate(key, sin, cos)
         if cache is not None:
-            key = ops.slice_update(cache[0], (0, index, 0, 0), ops.cast(key, cache[0].dtype))
-            value = ops.slice_update(cache[1], (0, index, 0, 0), ops.cast(value, cache[1].dtype))
+            cache = key, value = write_cache(cache, key, value, index)
         result = attend(
             query,
             key,
@@ -201,7 +243,7 @@ class MultiHeadAttention(Layer):
         if self.return_attention_scores:
             outputs.append(scores)
         if cache is not None:
-            outputs.append((key, value))
+            outputs.append(cache)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _split(self, x, size: int):
@@ -210,25 +252,7 @@ class MultiHeadAttention(Layer):
     def _classic(self, inputs, a_bias, p_bias, mask):
         """Translate [query, key, value, (bias), (position)] into the arguments of `attend`."""
         query, key, value, *rest = inputs
-        bias = rest.pop(0) if a_bias else None
-        rotary = relative = attention_mask = None
-        if bias is not None:
-            bias = bias if len(bias.shape) != 3 else ops.expand_dims(bias, 1)
-            if "bool" in str(bias.dtype):
-                attention_mask, bias = (bias if len(bias.shape) == 4 else align(bias, [2, 3], 4)), None
-        position = rest.pop(0) if p_bias else None
-        if p_bias == "rotary":
-            rotary = position[..., 0::2], position[..., 1::2]
-        elif p_bias == "typical_relative":
-            relative = position
-        elif p_bias == "t5_relative":
-            position = ops.expand_dims(ops.transpose(position, (2, 0, 1)), 0)
-            position = position * self.key_size**-0.5 if self.attention_scale else position
-            bias = position if bias is None else bias + position
-        elif p_bias is not None:
-            raise ValueError(f"p_bias is 'rotary', 'typical_relative' or 't5_relative', not {p_bias!r}")
-        if rest:
-            raise ValueError(f"{self.name} got {len(inputs)} inputs: say with a_bias and p_bias what follows the value")
+        attention_mask, bias, rotary, relative = positional(self, rest, a_bias, p_bias)
         masks = mask if isinstance(mask, list | tuple) else []
         key_mask = masks[2] if len(masks) > 2 else None
         if key_mask is not None:

@@ -118,5 +118,14 @@ class RelativePositionEmbeddingT5(_Relative):
         """Return the bucket of each distance."""
         return bucket(distance, self.input_dim, self.max_distance, self.bidirectional)
 
+    def call(self, inputs, key=None, as_bias: bool = False):
+        """Return (T, S, H) biases, or with as_bias (1, H, T, S) ones ready to be added to scores."""
+        biases = super().call(inputs, key)
+        return ops.expand_dims(ops.transpose(biases, (2, 0, 1)), 0) if as_bias else biases
+
+    def compute_output_spec(self, inputs, key=None, as_bias: bool = False):
+        spec = super().compute_output_spec(inputs, key)
+        return KerasTensor((1, spec.shape[2], *spec.shape[:2]), dtype=spec.dtype) if as_bias else spec
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "max_distance": self.max_distance, "bidirectional": self.bidirectional}

@@ -10,9 +10,12 @@ from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.checkpoints.suggest import looks_like
 from bert4keras2.models.config import make_config, read_config
 from bert4keras2.models.families import FAMILIES, family_of, guess_family
+from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
 from bert4keras2.models.transformer import Transformer
 
 __all__ = ["build_transformer_model"]
+
+STACKS = {"single": Transformer, "seq2seq": Seq2Seq, "encoder": Encoder, "decoder": Decoder}
 
 
 def build_transformer_model(
@@ -30,7 +33,7 @@ def build_transformer_model(
             configuration, the weights and the family are then looked for.
         checkpoint_path: TensorFlow checkpoint prefix, safetensors file, PyTorch file or folder; None for random
             weights (or for the weights found in the folder).
-        model: name of a family (bert, roberta, roformer, roformer_v2), or a subclass of `Transformer`.
+        model: name of a family (docs/models.md lists them), or a subclass of `Transformer`.
         application: "encoder", "lm" (causal language model) or "unilm" (sequence to sequence in one stack).
         return_keras_model: return the Keras model; otherwise the `Transformer` that also has layers and initializer.
         **kwargs: options of `Config` and keys of the JSON file, which they override; and layer_norm_cond,
@@ -49,9 +52,15 @@ def build_transformer_model(
         checkpoint_path = found_checkpoint
     elif os.path.isdir(checkpoint_path):
         checkpoint_path = find_checkpoint(checkpoint_path).checkpoint_path
-    cls, family = _class_and_family(model, file, found_checkpoint)
+    cls, family, implied = _class_and_family(model, file, found_checkpoint)
     parts = {name: kwargs.pop(name, None) for name in ("layer_norm_cond", "additional_input_layers", "layers")}
-    config = make_config(family, FAMILIES[family], file, {**kwargs, "application": application})
+    # What the model's name implies gives way to what the call says.
+    options = {**implied, **kwargs}
+    if application != "encoder" or "application" not in implied:
+        options["application"] = application
+    stack = {name: options.pop(name) for name in ("stack",) if name in options}
+    config = make_config(family, {**FAMILIES[family], **stack}, file, options)
+    cls = STACKS[config.stack] if cls is Transformer else cls
     transformer = cls(config, **parts).build()
     if checkpoint_path is not None:
         transformer.load_weights_from_checkpoint(checkpoint_path)
@@ -69,16 +78,18 @@ def _read(config_path: Any) -> tuple[dict[str, Any], str | None]:
     return read_config(found.config_path), found.checkpoint_path
 
 
-def _class_and_family(model: Any, file: dict[str, Any], folder_checkpoint: str | None) -> tuple[type[Transformer], str]:
-    """Return the class to build and the family's name."""
+def _class_and_family(
+    model: Any, file: dict[str, Any], folder_checkpoint: str | None
+) -> tuple[type[Transformer], str, dict[str, Any]]:
+    """Return the class to build, the family's name, and the options that the model's name implies."""
     if isinstance(model, type) and issubclass(model, Transformer):
-        return model, model.family or guess_family(file) or "bert"
-    family = family_of(model)
-    if family != "bert":
-        return Transformer, family
+        return model, model.family or guess_family(file) or "bert", {}
+    family, implied = family_of(model)
+    if str(model).lower() != "bert":
+        return Transformer, family, implied
     # "bert" is the default of the argument: what the configuration says is believed, and where it is silent, as the
     # JSON of TensorFlow releases is, the names of the variables that were found with it.
-    return Transformer, guess_family(file) or _family_of_variables(folder_checkpoint) or family
+    return Transformer, guess_family(file) or _family_of_variables(folder_checkpoint) or family, {}
 
 
 def _family_of_variables(checkpoint: str | None) -> str | None:
@@ -86,4 +97,4 @@ def _family_of_variables(checkpoint: str | None) -> str | None:
         return None
     with open_checkpoint(checkpoint) as reader:
         family = looks_like(reader.names())
-    return family if family is None else family_of(family)
+    return family if family is None else family_of(family)[0]

@@ -9,6 +9,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from bert4keras2.models.hf_config import translated
+from bert4keras2.models.validate import validate
+
 __all__ = ["Config", "read_config"]
 
 
@@ -32,13 +35,30 @@ class Config:
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     initializer_range: float = 0.02
+    max_relative_position: int = 64  # distances beyond share a vector (position="relative")
+    relative_attention_num_buckets: int = 32  # of T5's biases, read from Hugging Face configurations alone
+    relative_attention_max_distance: int = 128
+    normalization: str = "softmax"  # of attention scores: softmax | softmax_plus | squared_relu
+    attention_scale: bool = True  # divide scores by the root of the key size
     # Structure, from the family.
     family: str = "bert"
-    position: str = "absolute"  # absolute | rotary
+    stack: str = "single"  # single | encoder | decoder | seq2seq
+    position: str = "absolute"  # absolute | rotary | relative (vectors per distance) | bucketed (biases per distance)
+    block: str = "attention"  # attention (with a feed-forward network after it) | gau
+    attention_norm: str = "post"  # where a branch is normalised: post | pre | both | none
+    feed_forward_norm: str = "post"
+    share_blocks: bool = False  # all blocks are one
+    embedding_norm: bool = True
+    output_norm: bool = False  # normalise once more after the last block
+    causal: bool = False  # a language model whatever `application` says
+    segments: bool = True  # takes segment ids
     use_bias: bool = True
+    mapping_bias: bool | None = None  # of projections between embedding and hidden width; as use_bias if None
     norm: dict[str, Any] = field(default_factory=dict)  # arguments of LayerNormalization
     mlm_transform: bool = True  # dense, norm and bias around the output embedding
-    output_prefix: str = ""  # before the names of the MLM's last layers
+    scores_name: str = "MLM-Activation"  # name of the layer that ends the token scores
+    tied_output: bool = True  # tokens are scored by their own embeddings
+    output_scale: bool = False  # divide by the root of the width before scoring tokens
     pretrained_heads: bool = True  # whether released checkpoints hold a pooler and an NSP head
     depth_init: int = 0  # order of DepthScaledNormal, 0 for TruncatedNormal
     # Options of the call.
@@ -46,6 +66,10 @@ class Config:
     with_pool: bool | str = False
     with_nsp: bool = False
     with_mlm: bool | str = False
+    with_lm: bool | str = True
+    with_discriminator: bool | str = False
+    final_activation: Any = None
+    cross_position_bias: bool = True
     hierarchical_position: bool | float | None = None
     custom_position_ids: bool = False
     shared_segment_embeddings: bool = False
@@ -94,7 +118,7 @@ SILENT = {
     "pooler_type", "layer_norm_eps", "model_type", "architectures", "torch_dtype", "dtype", "transformers_version",
     "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "gradient_checkpointing", "position_embedding_type",
     "classifier_dropout", "tie_word_embeddings", "is_decoder", "add_cross_attention", "id2label", "label2id",
-    "finetuning_task", "output_past", "ln_type", "rotary_value", "pool_act", "max_relative_position",
+    "finetuning_task", "output_past", "ln_type", "rotary_value", "pool_act",
     "use_relative_position", "_name_or_path", "return_dict", "output_attentions", "output_hidden_states",
     "problem_type", "chunk_size_feed_forward", "pruned_heads", "torchscript", "use_bfloat16", "sep_token_id",
     "cls_token_id", "is_encoder_decoder", "decoder_start_token_id", "cross_attention_hidden_size", "tokenizer_class",
@@ -103,15 +127,12 @@ SILENT = {
 }  # fmt: skip
 OPTIONS = {f.name for f in dataclasses.fields(Config)}
 STRUCTURE = {
-    "family",
-    "position",
-    "use_bias",
-    "norm",
-    "mlm_transform",
-    "output_prefix",
-    "pretrained_heads",
-    "depth_init",
-}
+    "family", "stack", "position", "block", "attention_norm", "feed_forward_norm", "share_blocks", "embedding_norm",
+    "output_norm", "causal", "segments", "use_bias", "mapping_bias", "norm", "mlm_transform", "scores_name",
+    "tied_output", "output_scale", "pretrained_heads", "depth_init",
+}  # fmt: skip
+# Structure that a file may settle: how ours are saved, and Hugging Face's T5.
+FILE_STRUCTURE = {"output_scale"}
 REQUIRED = [
     f.name
     for f in dataclasses.fields(Config)
@@ -157,16 +178,16 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
     if unknown:
         raise TypeError(unknown_option(unknown[0]))
     merged: dict[str, Any] = {**preset, "family": family}
+    file = translated(file)
+    merged.update({name: file[name] for name in FILE_STRUCTURE & file.keys()})
     for source in (file, options):
         # A file's own spelling of an option gives way to the plain one in the same source.
         for alias, name in ALIASES.items():
             if source.get(alias) is not None:
                 merged[name] = source[alias]
         merged.update({name: value for name, value in source.items() if name in OPTIONS - STRUCTURE})
-    if file.get("layer_norm_eps") is not None:
-        merged["norm"] = {**merged.get("norm", {}), "epsilon": file["layer_norm_eps"]}
-    if options.get("layer_norm_eps") is not None:
-        merged["norm"] = {**merged.get("norm", {}), "epsilon": options["layer_norm_eps"]}
+        if source.get("layer_norm_eps") is not None:
+            merged["norm"] = {**merged.get("norm", {}), "epsilon": source["layer_norm_eps"]}
     missing = [name for name in REQUIRED if merged.get(name) is None]
     if missing:
         raise ValueError(
@@ -178,7 +199,13 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
             merged[name] = tuple(merged[name])
     for name in ("dropout_rate", "attention_dropout_rate"):
         merged[name] = merged.get(name) or 0.0
+    if merged.get("causal") and merged["application"] == "encoder":
+        merged["application"] = "lm"
     merged["segment_vocab_size"] = 2 if merged.get("segment_vocab_size") is None else merged["segment_vocab_size"]
+    if not merged.get("segments", True):
+        if options.get("segment_vocab_size"):
+            raise ValueError(f"{family} models take no segment ids, so segment_vocab_size is 0")
+        merged["segment_vocab_size"] = 0
     config = Config(**merged)
     validate(config)
     return config
@@ -190,47 +217,3 @@ def unknown_option(name: str) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else f". Known are: {', '.join(known)}"
     return f"build_transformer_model() has no option {name!r}{hint}"
-
-
-def validate(config: Config) -> None:
-    """Raise a ValueError that says what to change if a configuration cannot be built."""
-    if config.application not in ("encoder", "lm", "unilm"):
-        raise ValueError(f"application is 'encoder', 'lm' or 'unilm', not {config.application!r}")
-    if config.attention_head_size is None and config.hidden_size % config.num_attention_heads:
-        raise ValueError(
-            f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}; "
-            "set attention_head_size"
-        )
-    if config.application == "unilm" and not config.segment_vocab_size:
-        raise ValueError(
-            "application='unilm' reads source and target from the segment ids, so segment_vocab_size=0 cannot work"
-        )
-    if config.hierarchical_position and config.position != "absolute":
-        raise ValueError(
-            f"hierarchical_position extends learnt absolute positions, but {config.family} has {config.position} ones"
-        )
-    for rate in ("dropout_rate", "attention_dropout_rate"):
-        if not 0 <= getattr(config, rate) < 1:
-            raise ValueError(f"{rate} is a share from 0 to below 1, not {getattr(config, rate)!r}")
-    for token in config.keep_tokens or ():
-        if not 0 <= token < config.vocab_size:
-            raise ValueError(
-                f"keep_tokens holds id {token}, but the model's vocabulary has {config.vocab_size} ids "
-                f"(0 to {config.vocab_size - 1})"
-            )
-    kept = config.vocab_size if config.keep_tokens is None else len(config.keep_tokens)
-    for compound in config.compound_tokens or ():
-        ids = compound[0] if isinstance(compound, tuple) and compound else compound
-        if not hasattr(ids, "__len__"):
-            raise ValueError(f"compound_tokens holds lists of ids, or tuples (ids, weights), not {compound!r}")
-        for token in ids:
-            if not 0 <= token < kept:
-                raise ValueError(
-                    f"compound_tokens holds id {token}, but after keep_tokens there are {kept} ids (0 to {kept - 1})"
-                )
-        if not len(ids):
-            raise ValueError(
-                "compound_tokens holds an empty list: each new token needs the ids whose vectors it averages"
-            )
-        if isinstance(compound, tuple) and len(compound[1]) != len(ids):
-            raise ValueError(f"compound_tokens gives {len(compound[1])} weights for {len(ids)} ids: {compound!r}")

@@ -1,4 +1,4 @@
-"""The heads of pre-training: pooler, next-sentence prediction, masked language model."""
+"""The heads of pre-training: pooler, next-sentence prediction, language models, ELECTRA's discriminator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["outputs"]
 def outputs(transformer: Any, x: Any) -> Any:
     """Return the outputs of a model's heads for its last hidden states x (B, T, C).
 
-    In this order: the pooled vector (B, C), or with_nsp its probabilities (B, 2) instead; token scores (B, T, V). One
-    output comes alone, several as a list; without heads it is x.
+    In this order: the pooled vector (B, C), or with_nsp its probabilities (B, 2) instead; the probability (B, T, 1)
+    that a token was replaced; token scores (B, T, V). One output comes alone, several as a list; without heads it is x.
     """
     config = transformer.config
     found = []
@@ -28,7 +28,11 @@ def outputs(transformer: Any, x: Any) -> Any:
                 stacklevel=2,
             )
         found.append(pooled(transformer, x))
-    if config.with_mlm or config.application in ("lm", "unilm"):
+    if config.with_discriminator:
+        found.append(replaced(transformer, x))
+    if config.stack in ("seq2seq", "decoder"):
+        found.append(decoder_scores(transformer, x))
+    elif config.with_mlm or config.application in ("lm", "unilm"):
         found.append(token_scores(transformer, x))
     return x if not found else found[0] if len(found) == 1 else found
 
@@ -40,26 +44,67 @@ def pooled(transformer: Any, x: Any) -> Any:
     x = transformer.apply(x, FirstToken, name="Pooler")
     x = transformer.project(x, config.hidden_size, "Pooler-Dense", activation=get_activation(activation), use_bias=True)
     if config.with_nsp:
-        init = transformer.initializer
-        # Probabilities stay in float32 under mixed precision.
-        x = transformer.apply(
-            x, Dense, units=2, activation="softmax", kernel_initializer=init, dtype="float32", name="NSP-Proba"
-        )
+        x = probabilities(transformer, x, 2, "softmax", "NSP-Proba", use_bias=True)
     return x
 
 
-def token_scores(transformer: Any, x: Any) -> Any:
-    """Return (B, T, V) scores of all tokens, after the activation that `with_mlm` names (softmax if True)."""
+def replaced(transformer: Any, x: Any) -> Any:
+    """Return ELECTRA's (B, T, 1) probabilities that a token was replaced, or what the activation given makes of them."""
     config = transformer.config
-    activation = "softmax" if config.with_mlm in (True, False) else config.with_mlm
+    activation = "sigmoid" if config.with_discriminator is True else config.with_discriminator
+    act = get_activation(config.hidden_act)
+    x = transformer.project(x, config.hidden_size, "Discriminator-Dense", activation=act, use_bias=True)
+    return probabilities(transformer, x, 1, activation, "Discriminator-Prediction", use_bias=True)
+
+
+def token_scores(transformer: Any, x: Any) -> Any:
+    """Return (B, T, V) scores of all tokens, after the activation that the options name (softmax if they are True)."""
+    config = transformer.config
     if config.mlm_transform:
         act = get_activation(config.hidden_act)
         x = transformer.project(x, config.embedding_width, "MLM-Dense", activation=act, use_bias=True)
         x = transformer.normalize(x, "MLM-Norm")
     elif config.embedding_width != config.hidden_size:
-        x = transformer.project(x, config.embedding_width, f"{config.output_prefix}Mapping")
+        x = transformer.project(x, config.embedding_width, "Output-Mapping")
+    return by_embeddings(transformer, x, config.final_activation or config.with_mlm, bias=config.mlm_transform)
+
+
+def decoder_scores(transformer: Any, x: Any) -> Any:
+    """Return (B, T, V) scores of all tokens by a T5 decoder; with_lm=False: the (B, T, C) that they are made from."""
+    config = transformer.config
+    scale = config.hidden_size**-0.5 if config.output_scale else 1.0
+    x = transformer.apply(x, ScaleOffset, scale=scale, offset=False, name="Output-Scale")
+    if not config.with_lm:
+        return x
+    if config.embedding_width != config.hidden_size:
+        x = transformer.project(x, config.embedding_width, "Output-Mapping")
+    activation = config.final_activation or config.with_lm
+    if config.tied_output:
+        return by_embeddings(transformer, x, activation, bias=False)
+    activation = "softmax" if activation is True else activation
+    return probabilities(transformer, x, config.rows, activation, config.scores_name, use_bias=False)
+
+
+def by_embeddings(transformer: Any, x: Any, activation: Any, bias: bool) -> Any:
+    """Return (B, T, V): the products of x (B, T, D) and the token embeddings, with a bias if asked for."""
+    activation = "softmax" if activation in (True, False) else activation
     x = transformer.apply(x, Embedding, {"mode": "dense"}, name="Embedding-Token")
-    if config.mlm_transform:
+    if bias:
         x = transformer.apply(x, ScaleOffset, scale=False, name="MLM-Bias")
-    name = f"{config.output_prefix}MLM-Activation"
+    name = transformer.config.scores_name
     return transformer.apply(x, Activation, activation=get_activation(activation), dtype="float32", name=name)
+
+
+def probabilities(transformer: Any, x: Any, units: int, activation: Any, name: str, use_bias: bool) -> Any:
+    """Return x through a Dense layer that ends a head; it stays in float32 under mixed precision."""
+    act, init = get_activation(activation), transformer.initializer
+    return transformer.apply(
+        x,
+        Dense,
+        units=units,
+        activation=act,
+        use_bias=use_bias,
+        kernel_initializer=init,
+        dtype="float32",
+        name=name,
+    )

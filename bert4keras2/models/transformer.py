@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras.layers import Dense, Dropout, Input
+from keras.layers import Dropout, Input
 
-from bert4keras2.backend import DepthScaledNormal, Model, TruncatedNormal
+from bert4keras2.backend import DepthScaledNormal, Model, Sinusoidal, TruncatedNormal
 from bert4keras2.backend.initializers import ByFunction
 from bert4keras2.layers import (
     Add,
     AttentionMask,
     Embedding,
-    FeedForward,
-    LayerNormalization,
-    MultiHeadAttention,
     PositionEmbedding,
+    RelativePositionEmbedding,
     RotaryPosition,
 )
 from bert4keras2.models import heads
+from bert4keras2.models.blocks import Blocks
 from bert4keras2.models.config import Config
 from bert4keras2.models.weights import CheckpointMixin
 
@@ -33,11 +32,16 @@ class Context:
 
     attention_mask: Any = None  # (B, 1, 1 | T, S) booleans
     rotary: Any = None  # (sin, cos), each (1 | B, T, key_size / 2)
+    relative: Any = None  # (T, S, key_size) vectors of distances
+    bias: Any = None  # (1, H, T, S) added to the scores
     condition: Any = None  # (B, D), shifts all layer normalizations
-    scores: Any = None  # (B, H, T, S) scores of the block before, where those are residual
+    scores: Any = None  # (B, H, T, S) scores of the block before
+    memory: Any = None  # (B, S, C) what a decoder attends to besides itself
+    memory_mask: Any = None  # (B, 1, 1, S) booleans
+    memory_bias: Any = None  # (1, H, T, S)
 
 
-class Transformer(CheckpointMixin):
+class Transformer(Blocks, CheckpointMixin):
     """A model under construction: its layers by name, its graph, and the hooks that subclasses override.
 
     Args:
@@ -145,13 +149,23 @@ class Transformer(CheckpointMixin):
         tokens, segments, positions = self.split_inputs(inputs)
         unilm = {"segment_ids": segments} if config.application == "unilm" else {}
         mask = self.apply(tokens, AttentionMask, unilm, application=config.application, name="Attention-Mask")
-        rotary = None
+        context = Context(attention_mask=mask, condition=self.layer_norm_cond)
         if config.position == "rotary":
             given = {} if positions is None else {"position_ids": positions}
-            rotary = self.apply(
+            context.rotary = self.apply(
                 tokens, RotaryPosition, given, output_dim=config.key_size, name="Embedding-Rotary-Position"
             )
-        return Context(attention_mask=mask, rotary=rotary, condition=self.layer_norm_cond)
+        elif config.position == "relative":
+            context.relative = self.apply(
+                tokens,
+                RelativePositionEmbedding,
+                input_dim=2 * config.max_relative_position + 1,
+                output_dim=config.key_size,
+                embeddings_initializer=Sinusoidal(),
+                trainable=False,
+                name="Embedding-Relative-Position",
+            )
+        return context
 
     def split_inputs(self, inputs: list[Any]) -> tuple[Any, Any, Any]:
         """Return token ids, segment ids and position ids, None for those that the model does not take."""
@@ -187,7 +201,8 @@ class Transformer(CheckpointMixin):
                 name="Embedding-Position",
                 **table,
             )
-        x = self.normalize(x, "Embedding-Norm")
+        if config.embedding_norm:
+            x = self.normalize(x, "Embedding-Norm")
         x = self.apply(x, Dropout, rate=config.dropout_rate, name="Embedding-Dropout")
         if config.embedding_width != config.hidden_size:
             x = self.project(x, config.hidden_size, "Embedding-Mapping")
@@ -195,73 +210,12 @@ class Transformer(CheckpointMixin):
 
     def apply_main_layers(self, inputs: Any, index: int) -> Any:
         """Return (B, T, C) after block number `index`."""
-        x = self.residual(inputs, self.attention, f"Transformer-{index}-MultiHeadSelfAttention")
-        return self.residual(x, self.feed_forward, f"Transformer-{index}-FeedForward")
+        return self.block(inputs, index)
 
     def apply_final_layers(self, inputs: Any) -> Any:
-        """Return the heads' outputs, one alone or a list, or the input if there is no head."""
-        return heads.outputs(self, inputs)
-
-    # -- parts -----------------------------------------------------------------------------------------------
-
-    def residual(self, x: Any, branch: Any, name: str) -> Any:
-        """Return norm(x + dropout(branch(x))): where residual, dropout and norm stand is written here alone."""
-        y = self.apply(branch(x, name), Dropout, rate=self.config.dropout_rate, name=f"{name}-Dropout")
-        return self.normalize(self.apply([x, y], Add, name=f"{name}-Add"), f"{name}-Norm")
-
-    def attention(self, x: Any, name: str) -> Any:
-        """Return the self-attention branch of a block."""
-        config, context = self.config, self.context
-        arguments = {"attention_mask": context.attention_mask, "rotary": context.rotary}
-        if context.scores is not None:
-            arguments["previous_scores"] = context.scores
-        y = self.apply(
-            x,
-            MultiHeadAttention,
-            {key: value for key, value in arguments.items() if value is not None},
-            heads=config.num_attention_heads,
-            head_size=config.head_size,
-            out_dim=config.hidden_size,
-            key_size=config.key_size,
-            use_bias=config.use_bias,
-            attention_dropout=config.attention_dropout_rate,
-            return_attention_scores=config.residual_attention_scores,
-            kernel_initializer=self.initializer,
-            name=name,
-        )
-        if config.residual_attention_scores:
-            y, context.scores = y
-        return y
-
-    def feed_forward(self, x: Any, name: str) -> Any:
-        """Return the feed-forward branch of a block."""
-        return self.apply(
-            x,
-            FeedForward,
-            units=self.config.intermediate_size,
-            activation=self.config.hidden_act,
-            use_bias=self.config.use_bias,
-            kernel_initializer=self.initializer,
-            name=name,
-        )
-
-    def normalize(self, x: Any, name: str) -> Any:
-        """Return x after the layer normalization of a name, conditional if the model has a condition."""
-        config, condition = self.config, self.context.condition
-        conditional = (
-            {}
-            if condition is None
-            else {
-                "conditional": True,
-                "hidden_units": config.layer_norm_cond_hidden_size,
-                "hidden_activation": config.layer_norm_cond_hidden_act or "linear",
-                "hidden_initializer": self.initializer,
-            }
-        )
-        arguments = {} if condition is None else {"condition": condition}
-        return self.apply(x, LayerNormalization, arguments, name=name, **config.norm, **conditional)
-
-    def project(self, x: Any, units: int, name: str, **kwargs: Any) -> Any:
-        """Return x through the Dense layer of a name, with a bias where the family has biases."""
-        kwargs = {"use_bias": self.config.use_bias, **kwargs}
-        return self.apply(x, Dense, units=units, kernel_initializer=self.initializer, name=name, **kwargs)
+        """Return the heads' outputs, one alone or a list, or the last hidden states if there is no head."""
+        x = inputs
+        if self.config.output_norm:
+            x = self.normalize(x, "Output-Norm")
+            x = self.apply(x, Dropout, rate=self.config.dropout_rate, name="Output-Dropout")
+        return heads.outputs(self, x)

@@ -15,8 +15,8 @@ from bert4keras2.models.resize import Resizer
 
 __all__ = ["CheckpointMixin"]
 
-# Variables with one row per token of the vocabulary.
-VOCABULARY = ("Embedding-Token/embeddings", "MLM-Bias/beta")
+# Variables with one entry per token of the vocabulary, and the axis of those entries.
+VOCABULARY = {"Embedding-Token/embeddings": 0, "MLM-Bias/beta": 0, "Decoder-Output-LM/kernel": 1}
 
 
 class CheckpointMixin:
@@ -99,10 +99,12 @@ class CheckpointMixin:
         for layer, position, path, variable in self._variables():
             names, transpose = table.find(path) or ([], False)
             if by_layer is not None:
-                given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))
-                names = [given[position]] if position < len(given) else []
+                given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))[position : position + 1]
+                # A mapping gives one name; where that is the table's own, its aliases stand too.
+                names = names if names[:1] == given else given
             if names:
-                forward = PickRows(self.config) if path in VOCABULARY and _picks(self.config) else None
+                picks = path in VOCABULARY and _picks(self.config)
+                forward = PickRows(self.config, VOCABULARY[path]) if picks else None
                 resize = resizer.for_variable(path) if resizer else None
                 bindings.append(Binding(variable, path, names, transpose, forward, resize))
         return bindings
@@ -113,21 +115,30 @@ def _picks(config: Any) -> bool:
 
 
 class PickRows:
-    """Rows of the vocabulary after keep_tokens and compound_tokens.
+    """Entries of the vocabulary after keep_tokens and compound_tokens.
 
-    keep_tokens picks rows; each of compound_tokens then adds the (weighted) mean of rows of the result.
+    keep_tokens picks entries; each of compound_tokens then adds the (weighted) mean of entries of the result.
+
+    Args:
+        config: the model's configuration.
+        axis: of the entries in the stored array.
     """
 
-    def __init__(self, config: Any):
-        self.keep, self.compound = config.keep_tokens, config.compound_tokens
+    def __init__(self, config: Any, axis: int = 0):
+        self.keep, self.compound, self.axis = config.keep_tokens, config.compound_tokens, axis
         self.rows_needed = config.vocab_size
 
+    def stored_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape that the stored array must have to give the model's."""
+        return (*shape[: self.axis], self.rows_needed, *shape[self.axis + 1 :])
+
     def __call__(self, array: np.ndarray) -> np.ndarray:
-        """Return the model's rows of a stored table (V, D) or vector (V)."""
+        """Return the model's entries of a stored table (V, D) or (D, V), or vector (V)."""
+        axis = self.axis
         if self.keep is not None:
-            array = array[np.asarray(self.keep, "int64")]
+            array = np.take(array, np.asarray(self.keep, "int64"), axis)
         new = []
         for compound in self.compound or ():
             ids, weights = compound if isinstance(compound, tuple) else (compound, None)
-            new.append(np.average(array[np.asarray(ids, "int64")], axis=0, weights=weights))
-        return np.concatenate([array, np.stack(new).astype(array.dtype)]) if new else array
+            new.append(np.average(np.take(array, np.asarray(ids, "int64"), axis), axis=axis, weights=weights))
+        return np.concatenate([array, np.stack(new, axis).astype(array.dtype)], axis) if new else array

@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:.*does not
 FOLDER = Path(__file__).parent.parent / "golden" / "models"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))
 TOLERANCE = 1e-5
+# How far recorded numbers of T5 are from exact arithmetic (tests/golden/rounding.py): no other float32 implementation
+# can be asked to come closer to them than that, once for each of the two.
+ROUNDING = json.loads((FOLDER / "rounding.json").read_text())
 # Recorded defects of the reference (docs/migrating.md); what is right is tested below.
 DEFECTS = {"bert_shared_segment_zero": "segment id 0 in the shared table masked its position"}
 
@@ -70,14 +73,22 @@ def find(transformer, path: str):
     return owner
 
 
-def check(name, actual, expected, masks):
+def output_of(model, name: str):
+    """Return the symbolic output of a layer; "name@k" is the k-th call of a layer that is called several times."""
+    layer, _, call = name.partition("@")
+    if not call:
+        return model.get_layer(layer).output
+    return model.get_layer(layer)._inbound_nodes[int(call)].output_tensors[0]
+
+
+def check(name, actual, expected, masks, rounding=0.0):
     """Compare at real positions: any leading axes that fit a mask are picked by it."""
     actual = ops.convert_to_numpy(actual)
     for mask in masks:
         if actual.shape[:2] == mask.shape and actual.ndim > 2:
             actual, expected = actual[mask.astype(bool)], expected[mask.astype(bool)]
             break
-    np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=0, err_msg=name)
+    np.testing.assert_allclose(actual, expected, atol=TOLERANCE + 2 * rounding, rtol=0, err_msg=name)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in DEFECTS])
@@ -94,16 +105,15 @@ def test_model(case):
     else:
         outputs = list(model.outputs)
         assert [tensor._keras_history.operation.name for tensor in outputs] == info["outputs"]
-    inner = [model.get_layer(name).output for name in info["layers"]]
+    inner = [output_of(model, name) for name in info["layers"]]
     inputs, expected = read(folder / "inputs.npz"), read(folder / "outputs.npz")
     masks = [inputs[name] for name in info["masks"]]
     whole = Model(model.inputs, [*outputs, *[x[0] if isinstance(x, list | tuple) else x for x in inner]])
     results = whole([ops.convert_to_tensor(inputs[name]) for name in info["inputs"]])
     results = results if isinstance(results, list | tuple) else [results]
-    for i in range(len(outputs)):
-        check(f"output_{i}", results[i], expected[f"output_{i}"], masks)
-    for name, result in zip(info["layers"], results[len(outputs) :], strict=True):
-        check(name, result, expected[f"layer/{name}"], masks)
+    names = [f"output_{i}" for i in range(len(outputs))] + [f"layer/{name}" for name in info["layers"]]
+    for name, result in zip(names, results, strict=True):
+        check(name, result, expected[name], masks, ROUNDING.get(case, {}).get(name, 0.0))
     if "expected_weights" in info:
         for path, value in read(folder / info["expected_weights"]).items():
             np.testing.assert_allclose(ops.convert_to_numpy(find(transformer, path)), value, atol=1e-6, err_msg=path)

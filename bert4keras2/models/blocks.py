@@ -1,0 +1,148 @@
+"""What a model's blocks are made of: branches, and where residual, dropout and normalization stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras.layers import Dense, Dropout
+
+from bert4keras2.layers import Add, FeedForward, GatedAttentionUnit, LayerNormalization, MultiHeadAttention
+
+__all__ = ["Blocks"]
+
+
+class Blocks:
+    """The part of a `Transformer` that builds its blocks from `config` and `context`."""
+
+    config: Any
+    context: Any
+    initializer: Any
+    apply: Callable[..., Any]
+
+    def block_name(self, index: int) -> str:
+        """Return the beginning of the names of a block's layers."""
+        return "Transformer" if self.config.share_blocks else f"Transformer-{index}"
+
+    def block(self, x: Any, index: int) -> Any:
+        """Return (B, T, C) after block number `index`."""
+        config, name = self.config, self.block_name(index)
+        if config.block == "gau":
+            return self.residual(x, self.gated_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
+        x = self.residual(x, self.attention, f"{name}-MultiHeadSelfAttention", config.attention_norm)
+        if self.context.memory is not None:
+            x = self.residual(x, self.cross_attention, f"{name}-MultiHeadCrossAttention", config.attention_norm)
+        return self.residual(x, self.feed_forward, f"{name}-FeedForward", config.feed_forward_norm)
+
+    def residual(self, x: Any, branch: Callable[[Any, str], Any], name: str, norm: str = "post") -> Any:
+        """Return x plus its branch: where residual, dropout and normalization stand is written here alone.
+
+        Args:
+            x: (B, T, C).
+            branch: called with x and the name of its layer.
+            name: of the branch's layer, from which the others' names derive.
+            norm: "post": norm(x + branch(x)); "pre": x + branch(norm(x)); "both": one of each; "none".
+        """
+        before, after = {
+            "post": ("", "-Norm"),
+            "pre": ("-Norm", ""),
+            "both": ("-Norm-0", "-Norm-1"),
+            "none": ("", ""),
+        }[norm]
+        y = branch(self.normalize(x, name + before) if before else x, name)
+        y = self.apply(y, Dropout, rate=self.config.dropout_rate, name=f"{name}-Dropout")
+        y = self.apply([x, y], Add, name=f"{name}-Add")
+        return self.normalize(y, name + after) if after else y
+
+    def attention(self, x: Any, name: str) -> Any:
+        """Return the self-attention branch of a block."""
+        context = self.context
+        arguments = {
+            "attention_mask": context.attention_mask,
+            "rotary": context.rotary,
+            "relative": context.relative,
+            "bias": context.bias,
+            "previous_scores": context.scores,
+        }
+        y = self._attend(x, arguments, name, return_attention_scores=self.config.residual_attention_scores)
+        if self.config.residual_attention_scores:
+            y, context.scores = y
+        return y
+
+    def cross_attention(self, x: Any, name: str) -> Any:
+        """Return the branch of a decoder's block that attends to the encoder's output."""
+        context = self.context
+        arguments = {"memory": context.memory, "attention_mask": context.memory_mask, "bias": context.memory_bias}
+        return self._attend(x, arguments, name)
+
+    def _attend(self, x: Any, arguments: dict[str, Any], name: str, **kwargs: Any) -> Any:
+        config = self.config
+        return self.apply(
+            x,
+            MultiHeadAttention,
+            {key: value for key, value in arguments.items() if value is not None},
+            heads=config.num_attention_heads,
+            head_size=config.head_size,
+            out_dim=config.hidden_size,
+            key_size=config.key_size,
+            use_bias=config.use_bias,
+            normalization=config.normalization,
+            attention_scale=config.attention_scale,
+            attention_dropout=config.attention_dropout_rate,
+            kernel_initializer=self.initializer,
+            name=name,
+            **kwargs,
+        )
+
+    def gated_attention(self, x: Any, name: str) -> Any:
+        """Return the branch of a block that is one gated attention unit."""
+        config, context = self.config, self.context
+        arguments = {"attention_mask": context.attention_mask, "rotary": context.rotary}
+        return self.apply(
+            x,
+            GatedAttentionUnit,
+            {key: value for key, value in arguments.items() if value is not None},
+            units=config.intermediate_size,
+            key_size=config.key_size,
+            activation=config.hidden_act,
+            use_bias=config.use_bias,
+            normalization=config.normalization,
+            attention_scale=config.attention_scale,
+            attention_dropout=config.attention_dropout_rate,
+            kernel_initializer=self.initializer,
+            name=name,
+        )
+
+    def feed_forward(self, x: Any, name: str) -> Any:
+        """Return the feed-forward branch of a block."""
+        return self.apply(
+            x,
+            FeedForward,
+            units=self.config.intermediate_size,
+            activation=self.config.hidden_act,
+            use_bias=self.config.use_bias,
+            kernel_initializer=self.initializer,
+            name=name,
+        )
+
+    def normalize(self, x: Any, name: str) -> Any:
+        """Return x after the layer normalization of a name, conditional if the model has a condition."""
+        config, condition = self.config, self.context.condition
+        conditional = (
+            {}
+            if condition is None
+            else {
+                "conditional": True,
+                "hidden_units": config.layer_norm_cond_hidden_size,
+                "hidden_activation": config.layer_norm_cond_hidden_act or "linear",
+                "hidden_initializer": self.initializer,
+            }
+        )
+        arguments = {} if condition is None else {"condition": condition}
+        return self.apply(x, LayerNormalization, arguments, name=name, **config.norm, **conditional)
+
+    def project(self, x: Any, units: int, name: str, **kwargs: Any) -> Any:
+        """Return x through the Dense layer of a name, with a bias where the family's mappings have one."""
+        use_bias = self.config.use_bias if self.config.mapping_bias is None else self.config.mapping_bias
+        kwargs = {"use_bias": use_bias, **kwargs}
+        return self.apply(x, Dense, units=units, kernel_initializer=self.initializer, name=name, **kwargs)

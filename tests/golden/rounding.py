@@ -1,0 +1,58 @@
+"""Measure how well float32 determines the recorded T5 outputs: python tests/golden/rounding.py
+
+T5 divides attention scores by nothing, so with random weights they are large and float32 rounding grows from block to
+block: the recorded numbers themselves are up to 4e-5 from what the same weights give in float64. For each of them the
+larger of two distances from the float64 result is printed: that of the recorded number, and that of the float64 result
+for weights changed by one unit in the last place of float32 (the largest of ten draws). Where it exceeds 2.5e-6 it is
+written to tests/golden/models/rounding.json, for which test_golden_models.py allows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    keras.config.set_floatx("float64")
+    narrow = keras.ops.cast
+    # Layers compute scores and moments in float32; here nothing may be narrower than float64.
+    keras.ops.cast = lambda x, dtype: narrow(x, "float64" if dtype == "float32" else dtype)
+    sys.path.insert(0, str(HERE.parent / "models"))
+    import test_golden_models as golden
+
+    found: dict[str, dict[str, float]] = {}
+    for case in [name for name in golden.CASES if "t5" in name]:
+        folder, info, transformer = golden.build(case)
+        model = transformer.model
+        names = ["output_0", *[f"layer/{name}" for name in info["layers"]]]
+        layers = [golden.output_of(model, name) for name in info["layers"]]
+        inputs, recorded = golden.read(folder / "inputs.npz"), golden.read(folder / "outputs.npz")
+        whole = golden.Model(model.inputs, [*model.outputs, *layers])
+        tensors = [keras.ops.convert_to_tensor(inputs[name]) for name in info["inputs"]]
+        masks = [inputs[name].astype(bool) for name in info["masks"]]
+        exact = [np.array(result) for result in whole(tensors)]
+        others = [[recorded[name] for name in names]]
+        weights = [np.array(variable) for variable in model.variables]
+        random = np.random.RandomState(0)
+        for _ in range(10):
+            for variable, value in zip(model.variables, weights, strict=True):
+                variable.assign(value * (1 + random.uniform(-1, 1, value.shape) * 2.0**-23))
+            others.append([np.array(result) for result in whole(tensors)])
+        for k, name in enumerate(names):
+            real = next((mask for mask in masks if mask.shape == exact[k].shape[:2]), ...)
+            distance = max(float(np.abs(exact[k] - other[k])[real].max()) for other in others)
+            print(f"{case} {name} {distance:.2g}")
+            if distance > 2.5e-6:
+                found.setdefault(case, {})[name] = float(f"{distance:.2g}")
+    (HERE / "models" / "rounding.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
