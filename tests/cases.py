@@ -20,7 +20,7 @@ BASE = {
     # Larger than usual, so that differences between positions are far above rounding.
     "initializer_range": 0.3,
 }
-FAMILIES = ("bert", "roformer", "roformer_v2")
+FAMILIES = ("bert", "roformer", "roformer_v2", "nezha", "gau_alpha")
 CONDITION = 5  # width of the condition in the cases that have one
 
 # name -> arguments of build_transformer_model beyond BASE; "condition" asks for conditional layer normalization.
@@ -44,6 +44,27 @@ CASES: dict[str, dict[str, Any]] = {
     "roformer-narrow-embedding": {"model": "roformer", "embedding_size": 8, "with_mlm": True},
     "roformer-residual-unilm": {"model": "roformer", "residual_attention_scores": True, "application": "unilm"},
     "roformer_v2-heads": {"model": "roformer_v2", "with_mlm": "linear", "embedding_size": 8},
+    "albert-heads": {"model": "albert", "with_nsp": True, "with_mlm": True, "embedding_size": 8},
+    "albert-unilm": {"model": "albert", "application": "unilm"},
+    "albert_unshared-mlm": {"model": "albert_unshared", "with_mlm": True, "embedding_size": 8},
+    "nezha-heads": {"model": "nezha", "with_pool": True, "with_mlm": True, "max_relative_position": 3},
+    "nezha-shared-segments": {"model": "nezha", "application": "lm", "shared_segment_embeddings": True},
+    "electra-discriminator": {"model": "electra", "with_discriminator": True, "embedding_size": 8},
+    "electra-generator": {"model": "electra", "with_mlm": "linear"},
+    "gau_alpha-heads": {"model": "gau_alpha", "with_pool": True, "with_mlm": "linear", "attention_key_size": 6},
+    "gau_alpha-squared": {"model": "gau_alpha", "normalization": "squared_relu"},
+    "gpt-lm": {"model": "gpt", "application": "lm"},
+    "gpt-unilm": {"model": "gpt", "application": "unilm", "final_activation": "linear"},
+    "gpt-speakers": {"model": "cdial_gpt", "application": "lm"},
+    "gpt2-lm": {"model": "gpt2", "application": "lm"},
+    "gpt2-conditional": {"model": "gpt2", "condition": True},
+    "gpt2_ml-lm": {"model": "gpt2_ml", "application": "lm", "embedding_size": 8},
+    "simbert": {"model": "simbert"},
+    "t5.1.0": {"model": "t5"},
+    "t5.1.0-decoder": {"model": "t5.1.0_decoder", "embedding_size": 8},
+    "t5.1.1": {"model": "t5.1.1", "hidden_act": ["gelu", "linear"], "attention_head_size": 6},
+    "t5.1.1-encoder": {"model": "t5.1.1_encoder", "hidden_act": ["gelu", "linear"]},
+    "mt5-states": {"model": "mt5.1.1", "with_lm": False, "cross_position_bias": False, "condition": True},
     "roformer_v2-gated": {"model": "roformer_v2", "hidden_act": ["gelu", "linear"], "attention_key_size": 4},
 }
 
@@ -75,9 +96,12 @@ def batch(transformer: Any, length: int = LENGTH, rows: int = 3, seed: int = 1) 
     tokens = random.randint(1, VOCABULARY, (rows, length)) * visible
     segments = (np.arange(length) >= length // 2)[None] * visible
     positions = np.tile(np.arange(length)[::-1] % 7, (rows, 1))
+    answer = random.randint(1, VOCABULARY, (rows, length)) * visible
     arrays = {"Input-Token": tokens, "Input-Segment": segments, "Input-Position": positions}
+    arrays |= {"Encoder-Input-Token": tokens, "Decoder-Input-Token": answer}
     arrays = {name: array.astype("int32") for name, array in arrays.items()}
     arrays["Input-Condition"] = random.standard_normal((rows, CONDITION)).astype("float32")
+    arrays["Input-Context"] = random.standard_normal((rows, LENGTH, BASE["hidden_size"])).astype("float32")
     names = [tensor.name for tensor in transformer.model.inputs]
     return {name: arrays[name.removeprefix(transformer.config.prefix)] for name in names}
 

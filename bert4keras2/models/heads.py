@@ -49,7 +49,7 @@ def pooled(transformer: Any, x: Any) -> Any:
 
 
 def replaced(transformer: Any, x: Any) -> Any:
-    """Return ELECTRA's (B, T, 1) probabilities that a token was replaced, or what the activation given makes of them."""
+    """Return ELECTRA's (B, T, 1) probabilities that a token was replaced, or scores after the activation given."""
     config = transformer.config
     activation = "sigmoid" if config.with_discriminator is True else config.with_discriminator
     act = get_activation(config.hidden_act)

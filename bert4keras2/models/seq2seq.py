@@ -124,6 +124,7 @@ class Seq2Seq(Transformer):
         decoder.memory_mask = encoder.context.attention_mask
         self.output = decoder.call([memory, *answer])
         decoder.memory_mask = None
+        self.hidden_states = decoder.hidden_states
         self.inputs = self.input = [*tokens, *answer, *self.additional_input_layers]
         self.outputs = self.output if isinstance(self.output, list) else [self.output]
         self.model = Model(self.inputs, self.output, name=self.config.name)

@@ -50,7 +50,8 @@ class Transformer(Blocks, CheckpointMixin):
         additional_input_layers: symbolic inputs to append to the model's own.
         layers: layers by name to share with another model instead of creating them.
 
-    After `build`, `model` is the Keras model, `inputs` and `outputs` its symbolic ends and `layers` its layers by name.
+    After `build`, `model` is the Keras model, `inputs` and `outputs` its symbolic ends, `layers` its layers by name, and
+    `hidden_states` the (B, T, C) tensors after the embeddings and after each block, the last one as heads see it.
     """
 
     family: str | None = None
@@ -71,6 +72,7 @@ class Transformer(Blocks, CheckpointMixin):
         )
         self.context = Context()
         self.model: Any = None
+        self.hidden_states: list[Any] = []
         self.family = config.family
         if not isinstance(type(self).initializer, property):
             # A subclass defined it as a method (shape, dtype): layers get an object that they can save.
@@ -97,8 +99,10 @@ class Transformer(Blocks, CheckpointMixin):
         """Return the outputs for symbolic inputs."""
         self.context = self.make_context(inputs)
         outputs = self.apply_embeddings(inputs)
+        self.hidden_states = [outputs]
         for index in range(self.config.num_hidden_layers):
             outputs = self.apply_main_layers(outputs, index)
+            self.hidden_states.append(outputs)
         return self.apply_final_layers(outputs)
 
     def prefixed(self, name: str) -> str:
@@ -217,5 +221,5 @@ class Transformer(Blocks, CheckpointMixin):
         x = inputs
         if self.config.output_norm:
             x = self.normalize(x, "Output-Norm")
-            x = self.apply(x, Dropout, rate=self.config.dropout_rate, name="Output-Dropout")
+            x = self.hidden_states[-1] = self.apply(x, Dropout, rate=self.config.dropout_rate, name="Output-Dropout")
         return heads.outputs(self, x)

@@ -16,6 +16,19 @@ def validate(config: Any) -> None:
             f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}; "
             "set attention_head_size"
         )
+    if config.stack != "single" and config.application != "encoder":
+        raise ValueError(
+            f"application={config.application!r} is for models of one stack; {config.family} has an encoder and a decoder "
+            "(model='..._encoder' and '..._decoder' build one of them)"
+        )
+    if config.stack in ("encoder", "seq2seq", "decoder"):
+        for option in ("with_pool", "with_nsp", "with_mlm", "hierarchical_position", "custom_position_ids"):
+            if getattr(config, option):
+                raise ValueError(f"{config.family} has no {option}; its decoder's head is with_lm")
+    if config.position == "relative" and config.custom_position_ids:
+        raise ValueError(f"{config.family} knows distances, not positions, so it takes no custom_position_ids")
+    if config.with_discriminator and config.application != "encoder":
+        raise ValueError("with_discriminator judges each token of a whole text, so application is 'encoder'")
     if config.application == "unilm" and not config.segment_vocab_size:
         raise ValueError(
             "application='unilm' reads source and target from the segment ids, so segment_vocab_size=0 cannot work"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -29,15 +30,13 @@ def at_real(output: np.ndarray, rows: int = 3, length: int = LENGTH) -> np.ndarr
 def test_forward(name):
     transformer = built(name)
     config, outputs = transformer.config, run(transformer.model, batch(transformer))
-    assert (
-        len(outputs)
-        == len(transformer.outputs)
-        == (2 if config.with_mlm and (config.with_pool or config.with_nsp) else 1)
-    )
+    tokens = config.with_mlm or config.application == "unilm"
+    assert len(outputs) == len(transformer.outputs) == (2 if tokens and (config.with_pool or config.with_nsp) else 1)
     for output, symbolic in zip(outputs, transformer.outputs, strict=True):
         assert len(output.shape) == len(symbolic.shape) and output.shape[-1] == symbolic.shape[-1]
         assert np.isfinite(output).all() and output.std() > 0
-        if "Activation" in symbolic._keras_history.operation.name and config.with_mlm != "linear":
+        linear = "linear" in (config.with_mlm, config.final_activation)
+        if re.search("Activation|Output-LM", symbolic._keras_history.operation.name) and not linear:
             np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
 
 
@@ -81,7 +80,7 @@ def test_padding_changes_nothing(name):
 def test_the_mask_flows_to_the_end(name):
     """Layers that scripts put on the last hidden states see which positions are padding, and no others hidden."""
     transformer = built(name)
-    hidden = transformer.model.get_layer("Transformer-1-FeedForward-Norm").output
+    hidden = transformer.hidden_states[-1]
     pooled = GlobalAveragePooling1D()(keras.layers.Dropout(0.1)(hidden))
     states, means = run(Model(transformer.model.inputs, [hidden, pooled]), batch(transformer))
     for row, mean, mask in zip(states, means, real(), strict=True):
@@ -89,7 +88,9 @@ def test_the_mask_flows_to_the_end(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["bert-heads", "bert-conditional", "bert-positions", "roformer-unilm", "roformer_v2-lm"]
+    "name",
+    ["bert-heads", "bert-conditional", "bert-positions", "roformer-unilm", "roformer_v2-lm", "albert-heads"]
+    + ["nezha-heads", "electra-discriminator", "gau_alpha-heads", "gpt-lm", "gpt2-lm", "gpt2_ml-lm", "t5.1.1"],
 )
 def test_prefix_puts_two_models_in_one(name):
     first, second = built(name), build(name, prefix="Other-")
@@ -117,11 +118,8 @@ def test_bfloat16(name):
     arrays = batch(exact)
     for actual, wanted in zip(run(half.model, arrays), run(exact.model, arrays), strict=True):
         assert np.abs(at_real(actual) - at_real(wanted)).max() <= 2e-2 * np.abs(at_real(wanted)).max()
-    softmaxes = [
-        t
-        for t in half.outputs
-        if "Activation" in t._keras_history.operation.name or "Proba" in t._keras_history.operation.name
-    ]
+    ends = "Activation|Proba|Prediction|Output-LM"
+    softmaxes = [t for t in half.outputs if re.search(ends, t._keras_history.operation.name)]
     assert all(t.dtype == "float32" for t in softmaxes)
     if not softmaxes:
         assert half.outputs[0].dtype == "bfloat16"
@@ -149,16 +147,16 @@ def test_lm_does_not_look_ahead(name):
         assert all(np.abs(after[:, i] - before[:, i]).max() > 1e-4 for i in range(at, LENGTH))
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "unilm"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "unilm" or "simbert" in name])
 def test_unilm_source_does_not_see_target(name):
     transformer = built(name)
     arrays = batch(transformer, rows=1)
-    before, source = run(transformer.model, arrays)[0], LENGTH // 2
+    before, source = run(transformer.model, arrays)[-1], LENGTH // 2
 
     def moved(at):
         changed = {k: a.copy() for k, a in arrays.items()}
         changed["Input-Token"][:, at] = changed["Input-Token"][:, at] % 30 + 1
-        return [i for i, d in enumerate(np.abs(run(transformer.model, changed)[0] - before)[0].max(-1)) if d > 1e-5]
+        return [i for i, d in enumerate(np.abs(run(transformer.model, changed)[-1] - before)[0].max(-1)) if d > 1e-5]
 
     assert moved(0) == moved(source - 1) == list(range(LENGTH)), "the source is seen by all"
     assert moved(source) == list(range(source, LENGTH)), "a target token is seen from itself on"

@@ -14,7 +14,7 @@ from keras import ops
 
 from bert4keras2.backend import Model
 from bert4keras2.layers import Embedding, LayerNormalization
-from bert4keras2.models import BERT, FAMILIES, RoFormer, Transformer, build_transformer_model
+from bert4keras2.models import BERT, RoFormer, Transformer, build_transformer_model
 
 pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:.*does not use.*")]
 FOLDER = Path(__file__).parent.parent / "golden" / "models"
@@ -66,6 +66,11 @@ def test_unknown_keyword_without_neighbour():
         ({"compound_tokens": [([1, 2], [1.0])]}, "1 weights for 2 ids"),
         ({"compound_tokens": [(1, 2)]}, r"lists of ids, or tuples \(ids, weights\), not \(1, 2\)"),
         ({"compound_tokens": [3]}, "lists of ids"),
+        ({"model": "t5", "application": "lm"}, "application='lm' is for models of one stack; t5.1.0 has an encoder"),
+        ({"model": "mt5.1.1", "with_mlm": True}, "mt5.1.1 has no with_mlm; its decoder's head is with_lm"),
+        ({"model": "gpt2", "segment_vocab_size": 2}, "gpt2 models take no segment ids"),
+        ({"model": "electra", "with_discriminator": True, "application": "lm"}, "with_discriminator judges"),
+        ({"model": "nezha", "custom_position_ids": True}, "nezha.*custom_position_ids"),
         ({"model": "roformer", "hidden_size": 6, "num_attention_heads": 2}, "size of a head must be even, not 3"),
     ],
 )
@@ -183,24 +188,76 @@ def test_family_of_the_configuration():
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# Names of the heads and of what stands around the blocks, by family; blocks as in BERT but where listed.
+HEADS = ["Pooler", "Pooler-Dense", "NSP-Proba"]
+MLM = ["MLM-Dense", "MLM-Norm", "MLM-Bias", "MLM-Activation"]
+V2 = ["Embedding-Norm", *HEADS, "Output-Mapping", "Output-MLM-Activation"]
+BLOCK = [f"Transformer-{{}}-{kind}{part}" for kind in ("MultiHeadSelfAttention", "FeedForward")
+         for part in ("", "-Dropout", "-Add", "-Norm")]  # fmt: skip
+NAMES = {
+    "bert": (["Embedding-Position", "Embedding-Norm", *HEADS, *MLM], BLOCK),
+    "albert": (["Embedding-Position", "Embedding-Norm", *HEADS, *MLM], [name.replace("-{}", "") for name in BLOCK]),
+    "albert_unshared": (["Embedding-Position", "Embedding-Norm", *HEADS, *MLM], BLOCK),
+    "nezha": (["Embedding-Relative-Position", "Embedding-Norm", *HEADS, *MLM], BLOCK),
+    "electra": (["Embedding-Position", "Embedding-Norm", *MLM, "Discriminator-Dense", "Discriminator-Prediction"], BLOCK),
+    "roformer": (["Embedding-Norm", *HEADS, *MLM], BLOCK),
+    "roformer_v2": (V2, BLOCK),
+    "gau_alpha": (V2, [f"Transformer-{{}}-GatedAttentionUnit{part}" for part in ("", "-Dropout", "-Add", "-Norm")]),
+    "gpt": (["Embedding-Position", *HEADS, "LM-Activation"], BLOCK),
+    "gpt2": (["Embedding-Position", "Output-Norm", "Output-Dropout", "LM-Activation"], BLOCK),
+    "gpt2_ml": (
+        ["Embedding-Position", "Embedding-Norm", "LM-Activation"],
+        [*BLOCK[:3], *BLOCK[4:7], "Transformer-{}-FeedForward-Norm-0", "Transformer-{}-FeedForward-Norm-1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", NAMES)
 def test_layer_names(family):
     """The names that scripts pass to get_layer, each a node of the graph."""
+    around, block = NAMES[family]
     model = make(
-        model=family, dropout_rate=0.1, embedding_size=8, with_nsp=True, with_mlm=True, custom_position_ids=True
+        model=family,
+        dropout_rate=0.1,
+        embedding_size=8,
+        with_nsp="NSP-Proba" in around,
+        with_mlm=True,
+        with_discriminator=family == "electra",
+        custom_position_ids=family != "nezha",
     )
-    names = ["Input-Token", "Input-Segment", "Input-Position", "Embedding-Token", "Embedding-Segment", "Embedding-Norm"]
-    names += ["Embedding-Dropout", "Embedding-Mapping", "Pooler", "Pooler-Dense", "NSP-Proba"]
-    for i in range(LAYERS):
-        for block in ("MultiHeadSelfAttention", "FeedForward"):
-            names += [f"Transformer-{i}-{block}{part}" for part in ("", "-Dropout", "-Add", "-Norm")]
-    names += ["Output-Mapping", "Output-MLM-Activation"] if family == "roformer_v2" else [
-        "MLM-Dense", "MLM-Norm", "MLM-Bias", "MLM-Activation"
-    ]  # fmt: skip
-    names += ["Embedding-Position"] if family == "bert" else []
+    inputs = [tensor.name for tensor in model.inputs]
+    segments = [] if family.startswith("gpt2") else ["Input-Segment"]
+    assert inputs == ["Input-Token", *segments, *(["Input-Position"] if family != "nezha" else [])]
+    names = [*inputs, "Embedding-Token", "Embedding-Dropout", "Embedding-Mapping", *around]
+    names += ["Embedding-Segment"] if segments else []
+    names += [name.format(i) for i in range(LAYERS) for name in block]
     for name in names:
-        assert Model(model.inputs, model.get_layer(name).output) is not None
-    assert [tensor.name for tensor in model.inputs] == names[:3]
+        layer = model.get_layer(name)
+        assert Model(model.inputs, layer._inbound_nodes[-1].output_tensors) is not None
+
+
+def test_layer_names_of_t5():
+    t5 = make(model="t5.1.1", dropout_rate=0.1, embedding_size=8, return_keras_model=False)
+    names = ["Embedding-Token", "Decoder-Transformer-0-MultiHeadCrossAttention-Norm", "Decoder-Output-Scale"]
+    names += ["Decoder-Output-Mapping", "Decoder-Output-LM"]
+    for side in ("Encoder", "Decoder"):
+        names += [f"{side}-{name.format(i)}" for i in range(LAYERS) for name in BLOCK]
+        names += [f"{side}-Embedding-{part}" for part in ("Dropout", "Mapping", "Relative-Position")]
+        names += [f"{side}-Input-Token", f"{side}-Output-Norm", f"{side}-Output-Dropout"]
+    for name in names:
+        assert Model(t5.model.inputs, t5.model.get_layer(name).output) is not None
+
+
+def test_halves_of_t5_share_the_layers_of_the_whole():
+    t5 = make(model="t5", return_keras_model=False)
+    randomize(t5.model)
+    arrays = batch(t5)
+    for array in arrays.values():
+        array[:, -3:] = 5  # a stand-alone decoder sees no mask of the context
+    memory = run(t5.encoder, [arrays["Encoder-Input-Token"]])[0]
+    expected = run(t5.model, arrays)[0]
+    np.testing.assert_allclose(run(t5.decoder, [memory, arrays["Decoder-Input-Token"]])[0], expected, atol=1e-5)
+    assert t5.encoder is t5.encoder and len(t5.decoder.inputs) == 2
 
 
 def test_head_on_an_inner_layer_uses_the_initializer(tmp_path):
@@ -345,12 +402,30 @@ def test_folder_tells_the_family_by_its_variables(case, family, tmp_path):
 @pytest.mark.parametrize(
     "file, says",
     [
-        ({"model_type": "roberta"}, "positions count from 2"),
-        ({"n_embd": 8}, "gpt2"),
         ({"num_hidden_groups": 1}, "albert"),
         ({"use_relative_position": True}, "nezha"),
+        ({"model_type": "nezha"}, "nezha"),
+        ({"model_type": "gpt2"}, "gpt2"),
+        ({"model_type": "t5"}, "t5.1.0"),
+        ({"model_type": "t5", "feed_forward_proj": "gated-gelu"}, "t5.1.1"),
+        ({"model_type": "mt5"}, "mt5.1.1"),
     ],
 )
-def test_configurations_of_other_families(file, says):
-    with pytest.raises(ValueError, match=says):
-        build_transformer_model(file)
+def test_the_configuration_tells_the_family(file, says):
+    assert build_transformer_model({**BASE, **file}, return_keras_model=False).config.family == says
+
+
+def test_configurations_that_cannot_be_built():
+    with pytest.raises(ValueError, match="positions count from 2"):
+        build_transformer_model({"model_type": "roberta"})
+    t5 = {"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 8, "num_heads": 2, "num_layers": 2, "vocab_size": 9}
+    with pytest.raises(ValueError, match="num_layers 2 and num_decoder_layers 3"):
+        build_transformer_model({**t5, "num_decoder_layers": 3})
+
+
+def test_names_that_imply_options():
+    simbert = make(model="simbert", return_keras_model=False)
+    assert (simbert.application, simbert.with_pool, simbert.family) == ("unilm", "linear", "bert")
+    assert make(model="simbert", with_pool=False, return_keras_model=False).with_pool is False
+    assert make(model="nezha_gpt", return_keras_model=False).application == "lm"
+    assert make(model="roformer_sim", application="lm", return_keras_model=False).application == "lm"
