@@ -1,5 +1,8 @@
 """What training scripts are made of: padding, data generators, text and file helpers."""
 
+import importlib
+from typing import Any
+
 from bert4keras2.snippets.arrays import orthogonally_resize, softmax, to_array
 from bert4keras2.snippets.buckets import bucketed, sample_length
 from bert4keras2.snippets.data import DataGenerator
@@ -46,3 +49,16 @@ __all__ = [
     "to_array",
     "truncate_sequences",
 ]
+
+# Scripts import the decoders from here. They are looked up when first used, so that they cost the others nothing.
+_LAZY = {"AutoRegressiveDecoder": "bert4keras2.decoders", "ViterbiDecoder": "bert4keras2.decoders"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,23 @@
+"""Decoding: the classic decoders that scripts subclass, and what a step of sampling is made of, in NumPy."""
+
+from bert4keras2.decoders.classic import AutoRegressiveDecoder
+from bert4keras2.decoders.last_position import last_token
+from bert4keras2.decoders.samplers import (
+    min_p_filter,
+    no_repeat_ngram,
+    repetition_penalty,
+    top_k_filter,
+    top_p_filter,
+)
+from bert4keras2.decoders.viterbi import ViterbiDecoder
+
+__all__ = [
+    "AutoRegressiveDecoder",
+    "ViterbiDecoder",
+    "last_token",
+    "min_p_filter",
+    "no_repeat_ngram",
+    "repetition_penalty",
+    "top_k_filter",
+    "top_p_filter",
+]
