@@ -15,7 +15,7 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
 
 
-@pytest.mark.parametrize("page", ["docs/models.md", "docs/checkpoints.md", "docs/training.md"])
+@pytest.mark.parametrize("page", ["docs/models.md", "docs/checkpoints.md", "docs/training.md", "docs/decoding.md"])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()

@@ -2,10 +2,14 @@
 
 from bert4keras2.layers.attention import MultiHeadAttention, attend
 from bert4keras2.layers.base import Layer
+from bert4keras2.layers.crf import ConditionalRandomField
 from bert4keras2.layers.embedding import Embedding
 from bert4keras2.layers.feed_forward import FeedForward
+from bert4keras2.layers.gau import GatedAttentionUnit
+from bert4keras2.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from bert4keras2.layers.loss import Loss
 from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, unilm_mask
+from bert4keras2.layers.memm import MaximumEntropyMarkovModel
 from bert4keras2.layers.merge import Add
 from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras2.layers.pooling import (
@@ -25,14 +29,19 @@ __all__ = [
     "BatchConcat",
     "BatchSplit",
     "Concatenate1D",
+    "ConditionalRandomField",
+    "EfficientGlobalPointer",
     "Embedding",
     "FeedForward",
     "FirstToken",
+    "GatedAttentionUnit",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "GlobalPointer",
     "Layer",
     "LayerNormalization",
     "Loss",
+    "MaximumEntropyMarkovModel",
     "MultiHeadAttention",
     "PositionEmbedding",
     "RelativePositionEmbedding",

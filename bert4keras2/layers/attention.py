@@ -54,7 +54,9 @@ def attend(
             low = ops.cast(most_negative(query.dtype), query.dtype)
             bias, mask = ops.where(mask, ops.cast(bias, query.dtype), low), None
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
-    scores = ops.einsum("bthd,bshd->bhts", query, key)
+    # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
+    wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
+    scores = ops.einsum("bthd,bshd->bhts", wide(query), wide(key))
     if relative is not None:
         scores = scores + ops.einsum("bthd,tsd->bhts", query, relative)
     scores = ops.cast(scores, "float32") * scale
