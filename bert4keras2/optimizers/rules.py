@@ -1,0 +1,179 @@
+"""Optimizers whose steps pass through rules (weight decay, layer adaptation, averages, ...), one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+__all__ = ["Composable", "Rule", "Step"]
+
+
+@dataclass
+class Step:
+    """What a rule knows of one variable's step.
+
+    Args:
+        optimizer: the optimizer that takes the step; its `iterations` counts the updates before this one.
+        index: place of the variable among those of the optimizer.
+        variable: the variable.
+        value: its value before the step.
+        gradient: the gradient, dense, of the variable's shape and dtype.
+        rate: the learning rate, a scalar of the variable's dtype.
+    """
+
+    optimizer: Any
+    index: int
+    variable: Any
+    value: Any
+    gradient: Any
+    rate: Any
+
+
+class Rule:
+    """One thing that is done to every step of an optimizer: what is subtracted, or what follows.
+
+    Subclasses list their keywords with the defaults, and override what they need of the methods. `stage` puts
+    averages behind the rules that change a step, whatever the order in which a user names them.
+    """
+
+    keywords: ClassVar[dict[str, Any]] = {}
+    stage: ClassVar[int] = 0
+
+    def scheduled(self, rate: Any) -> Any:
+        """Return the learning rate that the optimizer's constructor gets, given what it would have got."""
+        return rate
+
+    def attach(self, optimizer: Any) -> None:
+        """Change settings of an optimizer whose constructor has run."""
+
+    def build(self, optimizer: Any, variables: list[Any]) -> None:
+        """Create the slots of the rule."""
+
+    def applies(self, index: int) -> bool:
+        """Whether `change` has something to do for a variable."""
+        return type(self).change is not Rule.change
+
+    def change(self, step: Step, change: Any) -> Any:
+        """Return what is subtracted from the variable, given what the rules before would subtract."""
+        return change
+
+    def after(self, step: Step) -> None:
+        """Act on the variable's new value."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the keywords with their values, as JSON knows them."""
+        return {name: getattr(self, name) for name in self.keywords}
+
+    def config(self, config: dict[str, Any]) -> None:
+        """Put the keywords into an optimizer's configuration and take back what `attach` changed."""
+        config.update(self.options())
+
+
+class Composable:
+    """Mixed into an optimizer class, it applies rules to the steps.
+
+    A class of ours defines `step_change(step)`, the amount that is subtracted, and reading and writing a variable
+    happens once. For any other Keras optimizer its own `update_step` runs, and the amount is the difference.
+    """
+
+    _rules: tuple[Rule, ...] = ()
+    _applying = False
+    # Set by the accumulation rule: `iterations` counts micro-steps outside of `apply` and updates inside.
+    _counts_micro_steps = False
+    step_change = None
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        waiting = vars(self).get("_waiting_rules", ())
+        if args:
+            kwargs["learning_rate"], args = args[0], args[1:]
+        elif "learning_rate" not in kwargs:
+            kwargs["learning_rate"] = inspect.signature(super().__init__).parameters["learning_rate"].default
+        # Keras takes no whole number for a learning rate.
+        rate = kwargs["learning_rate"]
+        rate = rate if callable(rate) else float(rate)
+        for rule in waiting:
+            rate = rule.scheduled(rate)
+        super().__init__(rate, *args, **{key: value for key, value in kwargs.items() if key != "learning_rate"})
+
+    def add_rules(self, *rules: Rule) -> None:
+        """Take further rules, in the order from the inside to the outside, and let them set up the optimizer."""
+        self._rules = tuple(sorted((*self._rules, *rules), key=lambda rule: rule.stage))
+        for rule in rules:
+            rule.attach(self)
+
+    def find_rule(self, kind: type[Rule]) -> Rule | None:
+        """Return the rule of a kind, if there is one."""
+        return next((rule for rule in self._rules if isinstance(rule, kind)), None)
+
+    @property
+    def iterations(self):
+        """The number of steps made; under gradient accumulation, of micro-steps."""
+        if self._counts_micro_steps and not self._applying:
+            return self._iterations
+        return super().iterations
+
+    def build(self, variables) -> None:
+        """Create the slots of the optimizer and those of the rules."""
+        if self.built:
+            return
+        super().build(variables)
+        for rule in self._rules:
+            rule.build(self, variables)
+
+    def apply(self, grads, trainable_variables=None) -> None:
+        """Update the variables with their gradients."""
+        self._applying = True
+        try:
+            with _no_gradient():
+                super().apply(grads, trainable_variables)
+        finally:
+            self._applying = False
+
+    def update_step(self, gradient, variable, learning_rate) -> None:
+        """Change one variable, its moments and the slots of the rules by one step."""
+        index = self._get_variable_index(variable)
+        rules = [rule for rule in self._rules if rule.applies(index)]
+        dtype = variable.dtype
+        gradient, rate = ops.cast(_dense(gradient), dtype), ops.cast(learning_rate, dtype)
+        step = Step(self, index, variable, variable, gradient, rate)
+        if self.step_change is not None:
+            step.value = ops.convert_to_tensor(variable)
+            change = self.step_change(step)
+            for rule in rules:
+                change = rule.change(step, change)
+            self.assign_sub(variable, change)
+        elif rules:
+            step.value = ops.copy(variable)
+            super().update_step(gradient, variable, learning_rate)
+            own = change = step.value - ops.convert_to_tensor(variable)
+            for rule in rules:
+                change = rule.change(step, change)
+            if change is not own:
+                self.assign(variable, step.value - change)
+        else:
+            super().update_step(gradient, variable, learning_rate)
+        for rule in self._rules:
+            rule.after(step)
+
+
+def _no_gradient():
+    """Return a context in which PyTorch records nothing; other backends record only on demand."""
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
+
+
+def _dense(gradient: Any) -> Any:
+    """Return TensorFlow's slices of an embedding's gradient as the whole matrix: all rows' moments decay."""
+    if type(gradient).__name__ != "IndexedSlices":
+        return gradient
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
