@@ -21,5 +21,6 @@ setup(
         "test": ["pytest>=8", "ruff>=0.6", "hypothesis>=6"],
         "jax": ["jax>=0.4.35"],
         "torch": ["torch>=2.4"],
+        "hub": ["huggingface_hub>=0.23"],
     },
 )

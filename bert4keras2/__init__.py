@@ -17,6 +17,8 @@ _EXPORTS = {
     "DataGenerator": "bert4keras2.snippets",
     "sequence_padding": "bert4keras2.snippets",
     "set_seed": "bert4keras2.backend",
+    "SentenceEncoder": "bert4keras2.embeddings",
+    "from_hub": "bert4keras2.checkpoints.hub",
 }
 
 __all__ = ["__version__", *_EXPORTS]

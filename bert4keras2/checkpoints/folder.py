@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass
 
 from .errors import AmbiguousCheckpointError, CheckpointError, CheckpointFormatError, CheckpointNotFoundError
+from .registry import where_from
 from .sniff import checkpoint_prefix, classify, reject_impostor
 from .tf_index import OBJECT_GRAPH, read_index
 
-__all__ = ["FoundCheckpoint", "find_checkpoint", "find_weights"]
+__all__ = ["FoundCheckpoint", "companions", "find_checkpoint", "find_config", "find_vocabulary", "find_weights"]
 
 # Earlier formats win: safetensors is the safest, torch needs a further package, and the last two are what a training
 # script left beside the package that it started from.
@@ -28,6 +29,10 @@ _NOT_CONFIG = {
 _CONFIG_KEYS = {
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "embedding_size",
     "n_embd", "n_layer", "n_head", "n_ctx", "d_model", "num_layers", "num_heads", "d_ff",
+}  # fmt: skip
+_TOKENIZER = {
+    "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "encoder.json", "vocab.bpe", "merges.txt", "spiece.model", "sentencepiece.bpe.model",
 }  # fmt: skip
 _LARGEST_CONFIG = 2**20
 _LARGEST_INDEX = 2**26
@@ -69,6 +74,23 @@ def find_checkpoint(folder: str | os.PathLike[str]) -> FoundCheckpoint:
     """
     folder = _folder(folder)
     checkpoint, kind = find_weights(folder)
+    vocab, pieces = find_vocabulary(folder)
+    return FoundCheckpoint(find_config(folder, kind), checkpoint, vocab, pieces, kind)
+
+
+def find_config(folder: str | os.PathLike[str], kind: str = "") -> str:
+    """Find the configuration of a model in a folder.
+
+    Args:
+        folder: where to look; sub-folders are not searched.
+        kind: format of the weights. A folder that has them in two formats may have a JSON for each: `config.json` then
+            goes with safetensors and PyTorch files, the other one with TensorFlow's.
+
+    Raises:
+        CheckpointNotFoundError: if there is none.
+        AmbiguousCheckpointError: if there are several that differ.
+    """
+    folder = _folder(folder)
     names = _files(folder)
     configs = _configs(folder, names)
     if not configs:
@@ -77,19 +99,55 @@ def find_checkpoint(folder: str | os.PathLike[str]) -> FoundCheckpoint:
             names,
             "configuration",
             "a JSON file with keys like 'hidden_size' and 'num_hidden_layers' (bert_config.json, config.json, "
-            "albert_config.json, hparams.json, ...)",
+            "albert_config.json, hparams.json, ...; python -m bert4keras2.inspect tells sizes from the weights)",
         )
+    if len(configs) == 2 and "config.json" in configs and kind and _same_sizes(folder, configs):
+        configs = [name for name in configs if (name == "config.json") == (kind in ("safetensors", "torch"))]
+    return os.path.join(folder, _single(folder, configs, "configuration"))
+
+
+def find_vocabulary(folder: str | os.PathLike[str]) -> tuple[str | None, str | None]:
+    """Find the vocabulary in a folder.
+
+    Returns:
+        The paths of the list of tokens and of the SentencePiece model, None for those that are not there.
+
+    Raises:
+        AmbiguousCheckpointError: if there are several of a kind.
+    """
+    folder = _folder(folder)
+    names = _files(folder)
     vocabs = [name for name in names if name.endswith(".txt") and "vocab" in name.lower()]
     if "vocab.txt" in vocabs:
         vocabs = ["vocab.txt"]
     pieces = [name for name in names if name.endswith(".model")]
-    return FoundCheckpoint(
-        config_path=os.path.join(folder, _single(folder, configs, "configuration")),
-        checkpoint_path=checkpoint,
-        vocab_path=os.path.join(folder, _single(folder, vocabs, "vocabulary")) if vocabs else None,
-        sentencepiece_path=os.path.join(folder, _single(folder, pieces, "SentencePiece model")) if pieces else None,
-        format=kind,
+    if len(pieces) > 1:
+        # mT5 is handed on with a reduced vocabulary beside its own; only the latter has all the rows of the weights.
+        pieces = [name for name in pieces if not name.endswith("_cn.model")]
+    return (
+        os.path.join(folder, _single(folder, vocabs, "vocabulary")) if vocabs else None,
+        os.path.join(folder, _single(folder, pieces, "SentencePiece model")) if pieces else None,
     )
+
+
+def companions(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Return {file name: path} of what tokenizers read from a folder."""
+    folder = _folder(folder)
+    known = [name for name in _files(folder) if name in _TOKENIZER or name.endswith("_keep_tokens.json")]
+    known += [name for name in _files(folder) if name.endswith((".model", ".txt")) and _is_vocabulary(name)]
+    return {name: os.path.join(folder, name) for name in dict.fromkeys(known)}
+
+
+def _is_vocabulary(name: str) -> bool:
+    return name.endswith(".model") or "vocab" in name.lower() or name == "merges.txt"
+
+
+def _same_sizes(folder: str, names: list[str]) -> bool:
+    """Whether two configurations say the same wherever both say something."""
+    first, second = (_json(os.path.join(folder, name), _LARGEST_CONFIG) for name in names)
+    shared = _CONFIG_KEYS & first.keys() & second.keys()
+    # GPT-2 and T5 are spelt otherwise by Hugging Face: nothing but the vocabulary's size is comparable then.
+    return bool(shared) and all(first[key] == second[key] for key in shared)
 
 
 def find_weights(folder: str | os.PathLike[str]) -> tuple[str, str]:
@@ -187,8 +245,9 @@ def _json(path: str, largest: int) -> object:
 def _folder(folder: str | os.PathLike[str]) -> str:
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
-        what = "is a file; pass the folder it is in" if os.path.exists(folder) else "does not exist; check the path"
-        raise CheckpointNotFoundError(f"The folder {folder!r} {what}.")
+        if os.path.exists(folder):
+            raise CheckpointNotFoundError(f"The folder {folder!r} is a file; pass the folder it is in.")
+        raise CheckpointNotFoundError(f"The folder {folder!r} does not exist; check the path.{where_from(folder)}")
     return folder
 
 

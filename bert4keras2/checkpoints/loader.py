@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints import naming_hf, naming_t5, naming_tf
+from bert4keras2.checkpoints import naming_hf, naming_hf_t5_gpt2, naming_t5, naming_tf
 from bert4keras2.checkpoints.errors import CheckpointError
 from bert4keras2.checkpoints.readers import Reader
-from bert4keras2.checkpoints.table import Table
+from bert4keras2.checkpoints.table import Part, Table
 
 __all__ = ["Binding", "CheckpointMismatchError", "load_bindings", "saved_arrays", "table_for"]
 
@@ -32,6 +32,7 @@ class Binding:
         names: names that it may have in the checkpoint, the usual one first.
         transpose: it is stored transposed.
         forward: changes the stored array (already transposed) to the model's, such as picking rows of the vocabulary.
+        part: it is one of the parts of the stored array.
         resize: called with (array, shape) where shapes differ, if the model resizes weights; None otherwise.
     """
 
@@ -39,14 +40,30 @@ class Binding:
     path: str
     names: list[str]
     transpose: bool = False
+    part: Part | None = None
     forward: Callable[[np.ndarray], np.ndarray] | None = None
     resize: Callable[[np.ndarray, tuple[int, ...]], np.ndarray] | None = None
     found: str | None = field(default=None, init=False)
 
 
-def table_for(family: str, source: str) -> Table:
-    """Return the names that a source ("tensorflow", or "huggingface" for safetensors and torch) uses for a family."""
-    tables = {**naming_tf.TABLES, **naming_t5.TABLES} if source == "tensorflow" else naming_hf.TABLES
+def table_for(family: str, source: str, names: Container[str] = ()) -> Table:
+    """Return the names that a source uses for a family.
+
+    Args:
+        family: the family's name.
+        source: "tensorflow", or "huggingface" for safetensors and torch.
+        names: of the checkpoint's variables, or its reader: they decide where a family's files have several layouts.
+
+    Raises:
+        CheckpointMismatchError: if the source has none for the family.
+    """
+    if source == "tensorflow":
+        for sign, table in naming_tf.ALTERNATIVES.get(family, ()):
+            if sign in names:
+                return table
+        tables = {**naming_tf.TABLES, **naming_t5.TABLES}
+    else:
+        tables = {**naming_hf.TABLES, **naming_hf_t5_gpt2.TABLES}
     if family not in tables:
         raise CheckpointMismatchError(f"There are no {source} names for the family {family!r}")
     return tables[family]
@@ -79,28 +96,35 @@ def load_bindings(
         CheckpointMismatchError: one error that lists everything that does not fit.
     """
     root = find_root(table, bindings, reader)
-    missing, shapes = [], []
+    missing: list[str] = []
+    shapes: dict[str, str] = {}  # by stored array: the parts of one fail together
     for binding in bindings:
         candidates = rooted(binding.names, root)
         binding.found = next((name for name in candidates if name in reader), None)
         if binding.found is None:
             missing.append(f"{candidates[0]} (for {binding.path})")
         elif problem := _shape_problem(reader, binding):
-            shapes.append(problem)
+            shapes.setdefault(binding.found, problem)
             if ignore_invalid:
                 binding.found = None
     used = {name for b in bindings for name in rooted(b.names, root)}
     unexpected = [name for name in reader.names() if name not in used and not table.silent(name)]
     if missing or shapes:
-        message = _report(reader, missing, shapes, unexpected, hint)
+        message = _report(reader, missing, list(shapes.values()), unexpected, hint)
         if not ignore_invalid:
             raise CheckpointMismatchError(message)
         warnings.warn(f"{message}\nThese keep their initial values (ignore_invalid_weights=True).", stacklevel=2)
     elif unexpected:
         warnings.warn(f"{reader.path}: the model does not use {_listed(unexpected, used)}", stacklevel=2)
+    by_name: dict[str, list[Binding]] = {}
     for binding in bindings:
         if binding.found is not None:
-            binding.variable.assign(_convert(reader.read(binding.found), binding))
+            by_name.setdefault(binding.found, []).append(binding)
+    for name, parts in by_name.items():
+        array = reader.read(name)
+        for binding in parts:
+            binding.variable.assign(_convert(array, binding))
+        del array  # or it would stay alive while the next one is read
 
 
 def _listed(unexpected: list[str], used: set[str]) -> str:
@@ -120,29 +144,45 @@ def _listed(unexpected: list[str], used: set[str]) -> str:
 
 def _block(name: str) -> int | None:
     """Return the number of the block that a variable's name is of, None outside of blocks."""
-    match = re.search(r"layer[_.](\d+)[/.]", name)
+    match = re.search(r"(?:^|[/.])(?:(?:layer|block)[_.]|h\.?)(\d+)[/.]", name)
     return int(match[1]) if match else None
 
 
 def _stored_shape(reader: Reader, binding: Binding) -> tuple[int, ...]:
+    """Return the shape that a variable has in the checkpoint, as the model has it."""
     shape = tuple(reader.shape(binding.found))
+    if len(shape) == len(binding.variable.shape) + 1 and shape[0] == 1:
+        shape = shape[1:]  # a matrix stored as a convolution of width 1
+    if binding.part is not None and len(shape) > 0 and shape[binding.part.axis] % binding.part.count == 0:
+        axis = binding.part.axis % len(shape)
+        shape = (*shape[:axis], shape[axis] // binding.part.count, *shape[axis + 1 :])
+    elif binding.part is not None:
+        return (-1,) * len(shape)  # fits nothing
     return shape[::-1] if binding.transpose else shape
 
 
 def _shape_problem(reader: Reader, binding: Binding) -> str | None:
     """Return a line about a shape that does not fit, or None."""
     stored, wanted = _stored_shape(reader, binding), tuple(binding.variable.shape)
-    if binding.resize is not None and len(stored) == len(wanted):
+    if binding.resize is not None and len(stored) == len(wanted) and -1 not in stored:
         return None
     if binding.forward is not None:
         wanted = binding.forward.stored_shape(wanted)
     if stored == wanted:
         return None
-    return f"{binding.found}: {list(stored)} in the file, {list(wanted)} in the model ({binding.path})"
+    if binding.part is None:
+        return f"{binding.found}: {list(stored)} in the file, {list(wanted)} in the model ({binding.path})"
+    part = f"part {binding.part.index + 1} of {binding.part.count}: {binding.path}"
+    return f"{binding.found}: {list(reader.shape(binding.found))} in the file, {list(wanted)} in the model ({part})"
 
 
 def _convert(array: np.ndarray, binding: Binding) -> np.ndarray:
+    """Return the model's array for a stored one."""
     array = np.asarray(array)
+    if array.ndim == len(binding.variable.shape) + 1:
+        array = array[0]
+    if binding.part is not None:
+        array = np.split(array, binding.part.count, binding.part.axis)[binding.part.index]
     if binding.transpose:
         array = array.T
     if array.dtype != np.float32 and array.dtype.kind not in "iu":
@@ -177,11 +217,29 @@ def saved_arrays(bindings: list[Binding], table: Table, dtype: str | None = None
         bindings: the model's variables and their names.
         table: the names' table.
         dtype: type of the floating arrays; their own if None.
+
+    Raises:
+        CheckpointMismatchError: if the model lacks a part of an array.
     """
     from keras import ops
 
+    by_name: dict[str, list[Binding]] = {}
     for binding in bindings:
-        array = ops.convert_to_numpy(binding.variable)
-        if dtype is not None and array.dtype.kind == "f":
-            array = array.astype(dtype)
-        yield rooted(binding.names, table.roots[0])[0], np.ascontiguousarray(array.T if binding.transpose else array)
+        by_name.setdefault(rooted(binding.names, table.roots[0])[0], []).append(binding)
+    for name, parts in by_name.items():
+        parts.sort(key=lambda binding: binding.part.index if binding.part else 0)
+        arrays = []
+        for binding in parts:
+            array = ops.convert_to_numpy(binding.variable)
+            if dtype is not None and array.dtype.kind == "f":
+                array = array.astype(dtype)
+            arrays.append(array.T if binding.transpose else array)
+        if (part := parts[0].part) is None:
+            yield from ((name, np.ascontiguousarray(array)) for array in arrays)
+            continue
+        if [binding.part.index for binding in parts] != list(range(part.count)):
+            raise CheckpointMismatchError(
+                f"{name} is made of {part.count} variables, and the model has "
+                f"{', '.join(binding.path for binding in parts)} of them"
+            )
+        yield name, np.concatenate(arrays, part.axis)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bert4keras2.checkpoints.table import Row, Table
+from bert4keras2.checkpoints.table import Part, Row, Table
 
-__all__ = ["TABLES"]
+__all__ = ["ALTERNATIVES", "TABLES"]
 
 ATTENTION = "Transformer-{i}-MultiHeadSelfAttention"
 FEED_FORWARD = "Transformer-{i}-FeedForward"
@@ -141,7 +141,6 @@ GPT = Table(
     ),
     ignore=SLOTS,
 )
-H = "model/h{i}"
 GPT2 = GPT.variant(
     drop=("*-Norm/*",),
     plus=(
@@ -149,6 +148,26 @@ GPT2 = GPT.variant(
         Row(f"{FEED_FORWARD}-Norm/{{norm}}", "gpt/transformer/layer_{i}/input/LayerNorm/{norm}"),
         Row("Output-Norm/{norm}", "gpt/output/LayerNorm/{norm}"),
     ),
+)
+# OpenAI's own files: q, k and v side by side in one array, and matrices as convolutions of width 1.
+H = "model/h{i}"
+GPT2_OPENAI = Table(
+    rows=(
+        Row("Embedding-Token/embeddings", "model/wte"),
+        Row("Embedding-Position/embeddings", "model/wpe"),
+        Row(f"{ATTENTION}-Norm/{{norm}}", f"{H}/ln_1/{{norm}}"),
+        *(
+            Row(f"{ATTENTION}/{x}_dense/{{dense}}", f"{H}/attn/c_attn/{{dense}}", part=Part(-1, k, 3))
+            for k, x in enumerate("qkv")
+        ),
+        Row(f"{ATTENTION}/o_dense/{{dense}}", f"{H}/attn/c_proj/{{dense}}"),
+        Row(f"{FEED_FORWARD}-Norm/{{norm}}", f"{H}/ln_2/{{norm}}"),
+        Row(f"{FEED_FORWARD}/i0_dense/{{dense}}", f"{H}/mlp/c_fc/{{dense}}"),
+        Row(f"{FEED_FORWARD}/o_dense/{{dense}}", f"{H}/mlp/c_proj/{{dense}}"),
+        Row("Output-Norm/{norm}", "model/ln_f/{norm}"),
+    ),
+    words={"kernel": "w", "bias": "b", "gamma": "g", "beta": "b"},
+    ignore=SLOTS,
 )
 
 NEWS = "newslm/layer{i:02d}"
@@ -185,3 +204,6 @@ TABLES = {
     "gpt2": GPT2,
     "gpt2_ml": GPT2_ML,
 }
+
+# Other layouts that a family's files may have, told by a name that only they hold; they are read, not written.
+ALTERNATIVES = {"gpt2": (("model/wte", GPT2_OPENAI),)}

@@ -5,11 +5,28 @@ from __future__ import annotations
 import fnmatch
 import re
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-__all__ = ["Row", "Table"]
+__all__ = ["Part", "Place", "Row", "Table"]
 
 # What a placeholder of a row matches in the names of the model's variables.
 PLACEHOLDERS = {"i": r"\d+", "dense": "kernel|bias", "norm": "beta|gamma", "qkv": "q|k|v"}
+
+
+class Part(NamedTuple):
+    """Which of several equal parts of a stored array a variable is: the names of GPT-2 pack q, k and v like this."""
+
+    axis: int
+    index: int
+    count: int
+
+
+class Place(NamedTuple):
+    """Where a variable is in a checkpoint: the names that it may have, whether transposed, which part of the array."""
+
+    names: list[str]
+    transpose: bool = False
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -21,12 +38,14 @@ class Row:
         name: the checkpoint's name for it.
         transpose: the checkpoint stores the matrix transposed.
         aliases: further names that old files use.
+        part: the variable is one part of the stored array; all parts of it have rows of the same name.
     """
 
     path: str
     name: str
     transpose: bool = False
     aliases: tuple[str, ...] = ()
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -49,8 +68,8 @@ class Table:
     ignore: tuple[str, ...] = ()
     roots: tuple[str, ...] = ("",)
 
-    def find(self, path: str) -> tuple[list[str], bool] | None:
-        """Return the names that a variable may have in the checkpoint, and whether it is transposed there.
+    def find(self, path: str) -> Place | None:
+        """Return where a variable is in the checkpoint.
 
         Args:
             path: the variable's path without the model's prefix.
@@ -66,7 +85,8 @@ class Table:
                     for name, value in match.groupdict().items()
                 }
                 names = [name.format(**values) for name in (row.name, *row.aliases)]
-                return names, row.transpose or (self.transposed and path.endswith("/kernel"))
+                transpose = row.transpose or (self.transposed and path.endswith("/kernel"))
+                return Place(names, transpose, row.part)
         return None
 
     def silent(self, name: str) -> bool:

@@ -77,10 +77,10 @@ class Blocks:
 
     def _attend(self, x: Any, arguments: dict[str, Any], name: str, **kwargs: Any) -> Any:
         config = self.config
-        return self.apply(
+        return self._with_cache(
             x,
             MultiHeadAttention,
-            {key: value for key, value in arguments.items() if value is not None},
+            arguments,
             heads=config.num_attention_heads,
             head_size=config.head_size,
             out_dim=config.hidden_size,
@@ -94,14 +94,31 @@ class Blocks:
             **kwargs,
         )
 
+    def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
+        """Return what an attention layer makes of x; its keys and values are handed to and taken from the context."""
+        context = self.context
+        arguments = {key: value for key, value in arguments.items() if value is not None}
+        if context.caches is None:
+            return self.apply(x, layer, arguments, **kwargs)
+        context.crosses.append("memory" in arguments)
+        arguments["cache"] = context.caches[len(context.collected)] if context.caches else ()
+        arguments["index"] = context.index
+        if arguments["cache"] and "memory" in arguments:
+            # The memory's keys and values do not change while a decoder goes on.
+            del arguments["memory"]
+            arguments["index"] = None
+        *outputs, cache = self.apply(x, layer, arguments, **kwargs)
+        context.collected.append(cache)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
     def gated_attention(self, x: Any, name: str) -> Any:
         """Return the branch of a block that is one gated attention unit."""
         config, context = self.config, self.context
         arguments = {"attention_mask": context.attention_mask, "rotary": context.rotary}
-        return self.apply(
+        return self._with_cache(
             x,
             GatedAttentionUnit,
-            {key: value for key, value in arguments.items() if value is not None},
+            arguments,
             units=config.intermediate_size,
             key_size=config.key_size,
             activation=config.hidden_act,

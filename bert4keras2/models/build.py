@@ -10,6 +10,7 @@ from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.checkpoints.suggest import looks_like
 from bert4keras2.models.config import make_config, read_config
 from bert4keras2.models.families import FAMILIES, family_of, guess_family
+from bert4keras2.models.hf_config import implied_by
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
 from bert4keras2.models.transformer import Transformer
 
@@ -89,7 +90,7 @@ def _class_and_family(
         return Transformer, family, implied
     # "bert" is the default of the argument: what the configuration says is believed, and where it is silent, as the
     # JSON of TensorFlow releases is, the names of the variables that were found with it.
-    return Transformer, guess_family(file) or _family_of_variables(folder_checkpoint) or family, {}
+    return Transformer, guess_family(file) or _family_of_variables(folder_checkpoint) or family, implied_by(file)
 
 
 def _family_of_variables(checkpoint: str | None) -> str | None:

@@ -132,7 +132,7 @@ STRUCTURE = {
     "tied_output", "output_scale", "pretrained_heads", "depth_init",
 }  # fmt: skip
 # Structure that a file may settle: how ours are saved, and Hugging Face's T5.
-FILE_STRUCTURE = {"output_scale"}
+FILE_STRUCTURE = {"output_scale", "tied_output"}
 REQUIRED = [
     f.name
     for f in dataclasses.fields(Config)

@@ -151,6 +151,8 @@ def guess_family(file: dict[str, Any]) -> str | None:
     Raises:
         ValueError: if it names one that cannot be built.
     """
+    if file.get("bert4keras2_family"):
+        return family_of(file["bert4keras2_family"])[0]  # noted by ours, where `model_type` does not tell
     by_key = next((family for key, family in TELLING_KEYS.items() if file.get(key)), None)
     model_type = file.get("model_type") or by_key
     if model_type is None:
@@ -161,7 +163,8 @@ def guess_family(file: dict[str, Any]) -> str | None:
             f"The configuration says model_type {model_type!r}, whose positions count from 2: this version does not "
             "build it. (Chinese RoBERTa-wwm checkpoints are BERT models and say so.)"
         )
-    if key == "roformer" and file.get("norm_type") == "rmsnorm":
+    # The port of RoFormerV2 calls itself by the name of the first, with "norm_type": "rms_norm".
+    if key == "roformer" and file.get("norm_type") not in (None, "layer_norm"):
         key = "roformer_v2"
     if key == "t5" and str(file.get("feed_forward_proj", "")).startswith("gated"):
         key = "t5.1.1"

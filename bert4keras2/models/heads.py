@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from keras import ops
 from keras.layers import Activation, Dense
 
 from bert4keras2.backend import get_activation
@@ -21,7 +22,7 @@ def outputs(transformer: Any, x: Any) -> Any:
     """
     config = transformer.config
     found = []
-    if config.with_pool or config.with_nsp:
+    if (config.with_pool or config.with_nsp) and not transformer.context.logits:
         if not config.pretrained_heads:
             warnings.warn(
                 f"Released {config.family} checkpoints hold no pooler or NSP head: its weights start at random values",
@@ -82,6 +83,8 @@ def decoder_scores(transformer: Any, x: Any) -> Any:
     if config.tied_output:
         return by_embeddings(transformer, x, activation, bias=False)
     activation = "softmax" if activation is True else activation
+    if transformer.context.logits:
+        return ops.matmul(ops.cast(x, "float32"), transformer.apply(None, name=config.scores_name).kernel)
     return probabilities(transformer, x, config.rows, activation, config.scores_name, use_bias=False)
 
 
@@ -91,6 +94,8 @@ def by_embeddings(transformer: Any, x: Any, activation: Any, bias: bool) -> Any:
     x = transformer.apply(x, Embedding, {"mode": "dense"}, name="Embedding-Token")
     if bias:
         x = transformer.apply(x, ScaleOffset, scale=False, name="MLM-Bias")
+    if transformer.context.logits:
+        return ops.cast(x, "float32")
     name = transformer.config.scores_name
     return transformer.apply(x, Activation, activation=get_activation(activation), dtype="float32", name=name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from keras import ops
 from keras.layers import Dropout, Input
 
 from bert4keras2.backend import Model
@@ -40,13 +41,16 @@ class Stack(Transformer):
             x = self.project(x, config.hidden_size, "Embedding-Mapping")
         return x
 
-    def position_bias(self, query: Any, key: Any, bidirectional: bool) -> Any:
-        """Return (1, H, T, S) biases by the distance between queries (B, T, ...) and keys (B, S, ...)."""
+    def position_bias(self, query: Any, key: Any, bidirectional: bool, positions: Any = None) -> Any:
+        """Return (1, H, T, S) biases by the distance between queries (B, T, ...) and keys (B, S, ...).
+
+        With positions, those of queries (B, T) and keys (B, S), they are (B, H, T, S).
+        """
         config = self.config
         return self.apply(
             query,
             RelativePositionEmbeddingT5,
-            {"key": key, "as_bias": True},
+            {"key": key, "as_bias": True, **({} if positions is None else {"positions": positions})},
             input_dim=config.relative_attention_num_buckets,
             output_dim=config.num_attention_heads,
             max_distance=config.relative_attention_max_distance,
@@ -88,17 +92,20 @@ class Decoder(Stack):
         """Return causal mask, position biases and what the cross-attention looks at."""
         memory, tokens = inputs[:2]
         mask = self.apply(tokens, AttentionMask, application="lm", name="Attention-Mask")
-        memory_bias = None
+        context = Context(attention_mask=mask, condition=self.layer_norm_cond)
+        context.memory, context.memory_mask = memory, self.memory_mask
+        self.locate(context, tokens)
+        return context
+
+    def locate(self, context: Context, tokens: Any, positions: tuple[Any, Any] | None = None) -> None:
+        """Fill in the biases by the distances among the tokens, and from them to the memory."""
+        context.bias = self.position_bias(tokens, tokens, False, positions)
         if self.config.cross_position_bias:
-            memory_bias = self.position_bias(tokens, memory, bidirectional=False)
-        return Context(
-            attention_mask=mask,
-            bias=self.position_bias(tokens, tokens, bidirectional=False),
-            condition=self.layer_norm_cond,
-            memory=memory,
-            memory_mask=self.memory_mask,
-            memory_bias=memory_bias,
-        )
+            memory = context.memory
+            if positions is not None:
+                places = ops.expand_dims(ops.arange(ops.shape(memory)[1], dtype=positions[0].dtype), 0)
+                positions = positions[0], ops.broadcast_to(places, ops.shape(memory)[:2])
+            context.memory_bias = self.position_bias(tokens, memory, False, positions)
 
     def apply_embeddings(self, inputs: list[Any]) -> Any:
         """Return (B, T, C) embeddings of the tokens."""
@@ -128,6 +135,7 @@ class Seq2Seq(Transformer):
         self.inputs = self.input = [*tokens, *answer, *self.additional_input_layers]
         self.outputs = self.output if isinstance(self.output, list) else [self.output]
         self.model = Model(self.inputs, self.output, name=self.config.name)
+        self.tag()
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -39,6 +39,14 @@ class Context:
     memory: Any = None  # (B, S, C) what a decoder attends to besides itself
     memory_mask: Any = None  # (B, 1, 1, S) booleans
     memory_bias: Any = None  # (1, H, T, S)
+    position_ids: Any = None  # (B, T), 0, 1, 2... if None
+    # Generation: keys and values (B, S, H, D) of each attention layer in the order of their calls. None: no caches;
+    # empty: collect those of this call. `index` is where the new positions are written.
+    caches: list[Any] | None = None
+    collected: list[Any] = field(default_factory=list)
+    crosses: list[bool] = field(default_factory=list)  # which of them are of an encoder's output
+    index: Any = 0
+    logits: bool = False  # end in token scores before their activation
 
 
 class Transformer(Blocks, CheckpointMixin):
@@ -93,7 +101,14 @@ class Transformer(Blocks, CheckpointMixin):
         self.output = self.call(self.inputs)
         self.outputs = self.output if isinstance(self.output, list) else [self.output]
         self.model = Model(self.input, self.output, name=self.config.name)
+        self.tag()
         return self
+
+    def tag(self) -> None:
+        """Let the Keras model and the layers of its outputs tell whose they are: generation goes back to the blocks."""
+        self.model.transformer = self
+        for tensor in self.outputs:
+            tensor._keras_history.operation.transformer = self
 
     def call(self, inputs: list[Any]) -> Any:
         """Return the outputs for symbolic inputs."""
@@ -104,6 +119,26 @@ class Transformer(Blocks, CheckpointMixin):
             outputs = self.apply_main_layers(outputs, index)
             self.hidden_states.append(outputs)
         return self.apply_final_layers(outputs)
+
+    def run(self, context: Context, inputs: list[Any], last: Any = None) -> tuple[Any, Context]:
+        """Return the outputs for tensors under a context of one's own, and that context: how generation goes on.
+
+        Args:
+            context: masks, positions and caches.
+            inputs: tensors in the order of the model's inputs.
+            last: (B, 1) positions whose hidden states alone go to the heads; all if None.
+        """
+        kept = self.context, self.hidden_states
+        try:
+            self.context, self.hidden_states = context, [None]
+            x = self.apply_embeddings(inputs)
+            for index in range(self.config.num_hidden_layers):
+                x = self.apply_main_layers(x, index)
+            if last is not None:
+                x = keras.ops.take_along_axis(x, keras.ops.expand_dims(last, -1), axis=1)
+            return self.apply_final_layers(x), context
+        finally:
+            self.context, self.hidden_states = kept
 
     def prefixed(self, name: str) -> str:
         """Return a layer's name with the model's prefix."""
@@ -153,23 +188,35 @@ class Transformer(Blocks, CheckpointMixin):
         tokens, segments, positions = self.split_inputs(inputs)
         unilm = {"segment_ids": segments} if config.application == "unilm" else {}
         mask = self.apply(tokens, AttentionMask, unilm, application=config.application, name="Attention-Mask")
-        context = Context(attention_mask=mask, condition=self.layer_norm_cond)
+        context = Context(attention_mask=mask, condition=self.layer_norm_cond, position_ids=positions)
+        self.locate(context, tokens)
+        return context
+
+    def locate(self, context: Context, tokens: Any, positions: tuple[Any, Any] | None = None) -> None:
+        """Fill in what a context says of positions besides those of the embeddings.
+
+        Args:
+            context: whose `position_ids` are the positions of the tokens.
+            tokens: (B, T) ids.
+            positions: those of queries (B, T) and keys (B, S) where keys come from a cache.
+        """
+        config, given = self.config, {} if positions is None else {"positions": positions}
         if config.position == "rotary":
-            given = {} if positions is None else {"position_ids": positions}
+            own = {} if context.position_ids is None else {"position_ids": context.position_ids}
             context.rotary = self.apply(
-                tokens, RotaryPosition, given, output_dim=config.key_size, name="Embedding-Rotary-Position"
+                tokens, RotaryPosition, own, output_dim=config.key_size, name="Embedding-Rotary-Position"
             )
         elif config.position == "relative":
             context.relative = self.apply(
                 tokens,
                 RelativePositionEmbedding,
+                given,
                 input_dim=2 * config.max_relative_position + 1,
                 output_dim=config.key_size,
                 embeddings_initializer=Sinusoidal(),
                 trainable=False,
                 name="Embedding-Relative-Position",
             )
-        return context
 
     def split_inputs(self, inputs: list[Any]) -> tuple[Any, Any, Any]:
         """Return token ids, segment ids and position ids, None for those that the model does not take."""
@@ -181,8 +228,8 @@ class Transformer(Blocks, CheckpointMixin):
 
     def apply_embeddings(self, inputs: list[Any]) -> Any:
         """Return (B, T, C) embeddings of the inputs."""
-        config = self.config
-        tokens, segments, positions = self.split_inputs(inputs)
+        config, positions = self.config, self.context.position_ids
+        tokens, segments, _ = self.split_inputs(inputs)
         table = {"output_dim": config.embedding_width, "embeddings_initializer": self.initializer}
         token_table = {"input_dim": config.rows, "mask_zero": True, "name": "Embedding-Token", **table}
         x = self.apply(tokens, Embedding, **token_table)

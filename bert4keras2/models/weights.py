@@ -11,6 +11,7 @@ import numpy as np
 from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
 from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.checkpoints.suggest import suggestion
+from bert4keras2.checkpoints.table import Place, Table
 from bert4keras2.models.resize import Resizer
 
 __all__ = ["CheckpointMixin"]
@@ -42,7 +43,7 @@ class CheckpointMixin:
         for layer, _, path, _ in self._variables():
             found = table.find(path)
             if found is not None:
-                mapping.setdefault(layer, []).append(found[0][0])
+                mapping.setdefault(layer, []).append(found.names[0])
         return mapping
 
     def load_weights_from_checkpoint(
@@ -63,8 +64,8 @@ class CheckpointMixin:
                 self.model.load_weights(checkpoint_path)
                 return
             source = "tensorflow" if reader.format == "tensorflow" else "huggingface"
-            table = table_for(self.config.family, source)
-            bindings = self._bindings(source, mapping)
+            table = table_for(self.config.family, source, reader)
+            bindings = self._bindings(source, mapping, table)
             hint = suggestion(reader, self.config)
             load_bindings(reader, bindings, table, self.config.ignore_invalid_weights, hint)
 
@@ -90,23 +91,41 @@ class CheckpointMixin:
         else:
             write_tensorflow(path, arrays)
 
-    def _bindings(self, source: str, mapping: dict[str, list[str]] | None) -> list[Binding]:
-        """Return what each variable is called in a source, by the table or by a mapping of layers."""
-        table = table_for(self.config.family, source)
+    def save_pretrained(self, folder: str | os.PathLike, dtype: str | None = None) -> None:
+        """Write config.json and model.safetensors as Hugging Face's transformers reads them.
+
+        Args:
+            folder: where to; it is made.
+            dtype: type of the floating arrays, such as "float16"; float32 if None.
+
+        Raises:
+            ValueError: if Hugging Face's format has no place for the model.
+        """
+        from bert4keras2.models.export import save_huggingface
+
+        save_huggingface(self, folder, dtype)
+
+    def _bindings(self, source: str, mapping: dict[str, list[str]] | None, table: Table | None = None) -> list[Binding]:
+        """Return what each variable is called in a source, by a table (if None the usual one) or a mapping."""
+        usual = table_for(self.config.family, source)
+        table = usual if table is None else table
+        by_layer = mapping
+        if mapping is None and source == "tensorflow" and table is usual:
+            # What subclasses override speaks of the usual layout of TensorFlow checkpoints.
+            by_layer = self.variable_mapping()
         resizer = Resizer(self.config) if self.config.autoresize_weights else None
-        by_layer = mapping if mapping is not None else self.variable_mapping() if source == "tensorflow" else None
         bindings = []
         for layer, position, path, variable in self._variables():
-            names, transpose = table.find(path) or ([], False)
+            names, transpose, part = table.find(path) or Place([])
             if by_layer is not None:
                 given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))[position : position + 1]
                 # A mapping gives one name; where that is the table's own, its aliases stand too.
-                names = names if names[:1] == given else given
+                names, part = (names, part) if names[:1] == given else (given, None)
             if names:
                 picks = path in VOCABULARY and _picks(self.config)
                 forward = PickRows(self.config, VOCABULARY[path]) if picks else None
                 resize = resizer.for_variable(path) if resizer else None
-                bindings.append(Binding(variable, path, names, transpose, forward, resize))
+                bindings.append(Binding(variable, path, names, transpose, part, forward, resize))
         return bindings
 
 

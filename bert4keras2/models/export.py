@@ -1,0 +1,88 @@
+"""Writing a model as a folder that Hugging Face's transformers, and `build_transformer_model`, read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+import warnings
+from typing import Any
+
+from bert4keras2.checkpoints.loader import saved_arrays, table_for
+from bert4keras2.checkpoints.safetensors_files import write_safetensors
+from bert4keras2.models.hf_config import huggingface_config
+
+__all__ = ["save_huggingface"]
+
+# Options that transformers does not know, and that are not to be read from a configuration either.
+UNSAID = ("hierarchical_position", "residual_attention_scores", "shared_segment_embeddings")
+
+
+def save_huggingface(transformer: Any, folder: str | os.PathLike, dtype: str | None = None) -> None:
+    """Write config.json and model.safetensors, each beside its place and then renamed into it.
+
+    Args:
+        transformer: the model, as `build_transformer_model(..., return_keras_model=False)` returns it.
+        folder: where to; it is made. The vocabulary's files are not written.
+        dtype: type of the floating arrays, such as "float16"; float32 if None.
+
+    Raises:
+        ValueError: if Hugging Face's format has no place for the family, its activation or one of its variables.
+    """
+    config = dataclasses.replace(transformer.config, hidden_act=_activation(transformer))
+    content = {**huggingface_config(config), "torch_dtype": dtype or "float32"}
+    table = table_for(config.family, "huggingface")
+    bindings = transformer._bindings("huggingface", None)
+    named = {id(binding.variable) for binding in bindings}
+    nameless = [path for _, _, path, v in transformer._variables() if v.trainable and id(v) not in named]
+    if nameless:
+        listed = ", ".join(nameless[:5]) + (f" and {len(nameless) - 5} more" if len(nameless) > 5 else "")
+        raise ValueError(
+            f"Hugging Face's {content['model_type']} has no place for {listed}; save the Keras model instead"
+        )
+    _warn(config)
+    folder = os.fspath(folder)
+    os.makedirs(folder, exist_ok=True)
+    write_safetensors(os.path.join(folder, "model.safetensors"), saved_arrays(bindings, table, dtype), {"format": "pt"})
+    _write_json(os.path.join(folder, "config.json"), content)
+
+
+def _activation(transformer: Any) -> Any:
+    """Return the activation of a model's blocks, which "gelu" stood for one version of when it was built."""
+    for name, layer in transformer.layers.items():
+        if name.endswith(("-FeedForward", "-GatedAttentionUnit")):
+            found = layer.activation
+            return found[0] if isinstance(found, list) and len(found) == 1 else found
+    return transformer.config.hidden_act
+
+
+def _warn(config: Any) -> None:
+    """Warn of what transformers computes otherwise."""
+    unsaid = [name for name in UNSAID if getattr(config, name)]
+    unsaid += ["application='unilm'"] if config.application == "unilm" else []
+    if unsaid:
+        warnings.warn(
+            f"A config.json cannot say {', '.join(unsaid)}: transformers computes the model without it, and "
+            "build_transformer_model needs the option again",
+            stacklevel=4,
+        )
+    if config.stack == "seq2seq" and config.cross_position_bias:
+        warnings.warn(
+            "transformers computes T5's cross-attention without position biases: it gives other numbers for this "
+            "model, which was built with them (cross_position_bias=True)",
+            stacklevel=4,
+        )
+
+
+def _write_json(path: str, content: dict[str, Any]) -> None:
+    handle, beside = tempfile.mkstemp(prefix=".config.", suffix=".json", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, sort_keys=True)
+            file.write("\n")
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
