@@ -140,6 +140,8 @@ def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = 
         raise ValueError(f"Unknown normalization {method!r}; known are softmax, softmax_plus, squared_relu and none")
     if visible is not None:
         scores = ops.where(visible, scores, ops.cast(most_negative(scores.dtype), scores.dtype))
+    if scores.shape[axis] == 1:
+        return ops.ones_like(scores)  # a single key; softmax would warn
     return ops.softmax(scores, axis=axis)
 
 

@@ -36,6 +36,8 @@ class AutoRegressiveDecoder:
         minlen: how long a sequence is at least, start_id and end_id counted: a sequence that ends earlier goes on.
 
     Attributes:
+        use_cache: set it to True in a subclass whose `predict` asks `self.last_token(model)`: each call then computes
+            the new token alone, over cached keys and values. `predict` stays as it is.
         first_output_ids: (1, 0 or 1) ids that sequences start with.
 
     Raises:
@@ -43,6 +45,8 @@ class AutoRegressiveDecoder:
 
     Source: the interface is that of bert4keras (Su Jianlin, github.com/bojone/bert4keras)
     """
+
+    use_cache: bool = False
 
     def __init__(self, start_id: int | None, end_id: int, maxlen: int, minlen: int = 1):
         self.start_id, self.end_id = start_id, end_id
@@ -110,8 +114,19 @@ class AutoRegressiveDecoder:
         )
 
     def last_token(self, model: Any) -> Any:
-        """Return a model that computes a model's scores at the last position alone; see `decoders.last_token`."""
-        return last_token(model)
+        """Return a model that computes a model's scores at the last position alone; see `decoders.last_token`.
+
+        With `use_cache`, what comes back keeps keys and values between the calls of `predict`: it has the method
+        `predict` alone.
+        """
+        if not self.use_cache:
+            return last_token(model)
+        from bert4keras2.decoders.cached import CachedLastToken
+
+        cached = vars(self).setdefault("_cached", {})
+        if id(model) not in cached:
+            cached[id(model)] = CachedLastToken(model, self.maxlen)
+        return cached[id(model)]
 
     # -- searching ---------------------------------------------------------------------------------------------
 

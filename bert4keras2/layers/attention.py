@@ -36,7 +36,8 @@ def attend(
         value: (B, S, H, Dv).
         mask: boolean, broadcasts to (B, H, T, S), true where a query may look; a row without any stays finite.
         bias: broadcasts to (B, H, T, S), added to the scaled scores.
-        relative: (T, S, D) vectors added to the keys of each pair before scaling, and to its values (NEZHA).
+        relative: (T, S, D) or (B, T, S, D) vectors added to the keys of each pair before scaling, and to its values
+            (NEZHA).
         scale: factor of the scores; D ** -0.5 if None.
         normalization: "softmax", "softmax_plus" or "squared_relu" (see `backend.attention_normalize`).
         dropout: a function applied to the weights, or None.
@@ -57,8 +58,9 @@ def attend(
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
     scores = ops.einsum("bthd,bshd->bhts", wide(query), wide(key))
+    pair = "tsd" if relative is None or len(relative.shape) == 3 else "btsd"
     if relative is not None:
-        scores = scores + ops.einsum("bthd,tsd->bhts", query, relative)
+        scores = scores + ops.einsum(f"bthd,{pair}->bhts", query, relative)
     scores = ops.cast(scores, "float32") * scale
     raw = scores
     if previous_scores is not None:
@@ -70,7 +72,7 @@ def attend(
         weights = dropout(weights)
     output = ops.einsum("bhts,bshd->bthd", weights, value)
     if relative is not None:
-        output = output + ops.einsum("bhts,tsd->bthd", weights, relative)
+        output = output + ops.einsum(f"bhts,{pair}->bthd", weights, relative)
     return (output, raw) if return_scores else output
 
 
@@ -81,6 +83,8 @@ def _prefers_fused(query, value) -> bool:
 
 def write_cache(cache, key, value, index):
     """Return (keys, values) of a cache (B, S, H, D) with T new positions written from `index` on."""
+    if not cache:
+        return key, value
     return tuple(
         ops.slice_update(old, (0, index, 0, 0), ops.cast(new, old.dtype))
         for old, new in zip(cache, (key, value), strict=True)
@@ -204,8 +208,10 @@ class MultiHeadAttention(Layer):
             bias: broadcasts to (B, H, T, S), added to the scores.
             relative: (T, S, key_size) vectors per pair of positions.
             previous_scores: (B, H, T, S) scores of the layer before.
-            cache: (keys, values), each (B, S, H, D), keys already rotated; the new ones are written at `index`.
-            index: position in the cache of the first of the T new positions.
+            cache: (keys, values), each (B, S, H, D), keys already rotated; the new ones are written at `index`. Empty:
+                there is none yet, and those of this call are returned.
+            index: position in the cache of the first of the T new positions; None if the cache is complete, as that
+                of an encoder's output.
 
         Returns:
             (B, T, out_dim); with return_attention_scores also (B, H, T, S) scores; with a cache also the new cache.
@@ -216,16 +222,21 @@ class MultiHeadAttention(Layer):
         value = memory = x if memory is None else memory
         if isinstance(x, list | tuple):
             x, memory, value, bias, attention_mask, rotary, relative = self._classic(x, a_bias, p_bias, mask)
-        elif attention_mask is None and key_mask is not None and cache is None:
+        elif attention_mask is None and key_mask is not None and not cache:
             attention_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
         query = self._split(self.q_dense(x), self.key_size)
-        key = self._split(self.k_dense(memory), self.key_size)
-        value = self._split(self.v_dense(value), self.head_size)
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
-            query, key = rotate(query, sin, cos), rotate(key, sin, cos)
-        if cache is not None:
-            cache = key, value = write_cache(cache, key, value, index)
+            query = rotate(query, sin, cos)
+        if index is None:
+            key, value = cache
+        else:
+            key = self._split(self.k_dense(memory), self.key_size)
+            value = self._split(self.v_dense(value), self.head_size)
+            if rotary is not None:
+                key = rotate(key, sin, cos)
+            if cache is not None:
+                cache = key, value = write_cache(cache, key, value, index)
         result = attend(
             query,
             key,

@@ -111,7 +111,8 @@ class GatedAttentionUnit(Layer):
                 of the keys (B, S) is used.
             rotary: (sin, cos) of the current positions, each (B | 1, T, D / 2).
             bias: broadcasts to (B, 1, T, S), added to the scores.
-            cache: (keys (B, S, 1, D), values (B, S, 1, U)); the new ones are written at `index`.
+            cache: (keys (B, S, 1, D), values (B, S, 1, U)); the new ones are written at `index`. Empty: there is none
+                yet, and those of this call are returned.
             index: position in the cache of the first of the T new positions.
 
         Returns:

@@ -61,10 +61,17 @@ class _Relative(Layer):
         """Return the table's row of a distance."""
         raise NotImplementedError
 
-    def call(self, inputs, key=None):
-        """Return (T, S, D) vectors for queries (B, T, ...) and keys (B, S, ...), given as a list or one by one."""
-        query, key = inputs if isinstance(inputs, list | tuple) else (inputs, inputs if key is None else key)
-        return ops.take(ops.convert_to_tensor(self.embeddings), self.index(self.distance(query, key)), axis=0)
+    def call(self, inputs, key=None, positions=None):
+        """Return (T, S, D) vectors for queries (B, T, ...) and keys (B, S, ...), given as a list or one by one.
+
+        With positions, those of queries (B, T) and keys (B, S), the result is (B, T, S, D).
+        """
+        if positions is not None:
+            distance = ops.expand_dims(positions[1], 1) - ops.expand_dims(positions[0], 2)
+        else:
+            query, key = inputs if isinstance(inputs, list | tuple) else (inputs, inputs if key is None else key)
+            distance = self.distance(query, key)
+        return ops.take(ops.convert_to_tensor(self.embeddings), self.index(distance), axis=0)
 
     def compute_mask(self, inputs, previous_mask=None):
         return None
@@ -118,10 +125,12 @@ class RelativePositionEmbeddingT5(_Relative):
         """Return the bucket of each distance."""
         return bucket(distance, self.input_dim, self.max_distance, self.bidirectional)
 
-    def call(self, inputs, key=None, as_bias: bool = False):
-        """Return (T, S, H) biases, or with as_bias (1, H, T, S) ones ready to be added to scores."""
-        biases = super().call(inputs, key)
-        return ops.expand_dims(ops.transpose(biases, (2, 0, 1)), 0) if as_bias else biases
+    def call(self, inputs, key=None, as_bias: bool = False, positions=None):
+        """Return (T, S, H) biases, or with as_bias (1 | B, H, T, S) ones ready to be added to scores."""
+        biases = super().call(inputs, key, positions)
+        if not as_bias:
+            return biases
+        return ops.transpose(biases if positions is not None else ops.expand_dims(biases, 0), (0, 3, 1, 2))
 
     def compute_output_spec(self, inputs, key=None, as_bias: bool = False):
         spec = super().compute_output_spec(inputs, key)

@@ -1,0 +1,182 @@
+"""From scores of the next token to a choice, in keras.ops: what the compiled loop of generation does at each step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+__all__ = ["Rules", "allowed_scores", "draw"]
+
+# Shape legend: R rows, V vocabulary, L length of the history (prompt and what followed it).
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What changes scores before a token is chosen; frozen, since each set of rules is a compiled program.
+
+    Args:
+        end_ids: ids that end a text.
+        top_k: only the k likeliest tokens; 0 for all.
+        use_top_p: only the fewest tokens that reach the probability `top_p` together.
+        use_min_p: only tokens with at least `min_p` times the probability of the likeliest.
+        use_penalty: make tokens of prompt and text less likely by `repetition_penalty`.
+        ngram: never repeat a run of so many tokens; 0 for no such rule.
+        min_length: no end before so many tokens.
+        banned: sequences of ids that must not appear.
+    """
+
+    end_ids: tuple[int, ...] = ()
+    top_k: int = 0
+    use_top_p: bool = False
+    use_min_p: bool = False
+    use_penalty: bool = False
+    ngram: int = 0
+    min_length: int = 0
+    banned: tuple[tuple[int, ...], ...] = ()
+
+
+def allowed_scores(logits: Any, rules: Rules, t: Any, history: Any, lengths: Any, values: dict[str, Any]):
+    """Return scores (R, V) with what the rules forbid at the lowest float, and penalties applied.
+
+    Args:
+        logits: (R, V) scores of the model.
+        rules: what to apply.
+        t: scalar, how many tokens have followed the prompt.
+        history: (R, L) ids of prompt and text, without gaps.
+        lengths: (R,) how many of them count.
+        values: scalars by name; here "repetition_penalty" (Keskar et al., arXiv:1909.05858).
+    """
+    from keras import ops
+
+    rows, size = logits.shape
+    real = ops.expand_dims(ops.arange(history.shape[1], dtype="int32"), 0) < ops.expand_dims(lengths, 1)
+    if rules.use_penalty:
+        seen = _marked(ops.where(real, history, 0), ops.cast(real, "float32"), rows, size) > 0
+        penalty = values["repetition_penalty"]
+        logits = ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
+    forbidden = ops.zeros((rows, size), dtype="bool")
+    if rules.ngram:
+        forbidden = _ends_ngram(history, lengths, rules.ngram, size)
+    for word in rules.banned:
+        forbidden = ops.logical_or(forbidden, _would_complete(word, history, lengths, size))
+    if rules.min_length and rules.end_ids:
+        ends = ops.sum(ops.one_hot(ops.convert_to_tensor(rules.end_ids, dtype="int32"), size), axis=0) > 0
+        forbidden = ops.logical_or(forbidden, ops.logical_and(ops.expand_dims(ends, 0), t < rules.min_length))
+    return ops.where(forbidden, ops.cast(LOWEST, logits.dtype), logits)
+
+
+LOWEST = -1e30
+
+
+def _marked(ids: Any, weights: Any, rows: int, size: int) -> Any:
+    """Return (R, V) with the weights (R, L) summed at the ids (R, L)."""
+    from keras import ops
+
+    places = ops.arange(rows, dtype="int32")
+    where = ops.stack([ops.broadcast_to(ops.expand_dims(places, 1), ids.shape), ids], axis=-1)
+    return ops.scatter(ops.reshape(where, (-1, 2)), ops.reshape(weights, (-1,)), (rows, size))
+
+
+def _ends_ngram(history: Any, lengths: Any, n: int, size: int) -> Any:
+    """Return (R, V) booleans that are true at tokens which would repeat a run of n tokens of the history."""
+    from keras import ops
+
+    rows, length = history.shape
+    starts = ops.expand_dims(ops.arange(length, dtype="int32"), 0)
+    same = starts + n <= ops.expand_dims(lengths, 1)  # a run that begins here is complete
+    for k in range(n - 1):
+        last = ops.take_along_axis(history, ops.expand_dims(ops.maximum(lengths - (n - 1) + k, 0), 1), axis=1)
+        same = ops.logical_and(same, ops.equal(_shifted(history, k), last))
+    return _marked(_shifted(history, n - 1), ops.cast(same, "float32"), rows, size) > 0
+
+
+def _shifted(history: Any, by: int) -> Any:
+    """Return the history moved to the left by so many places, filled with 0."""
+    from keras import ops
+
+    return ops.pad(history[:, by:], [[0, 0], [0, by]]) if by else history
+
+
+def _would_complete(word: tuple[int, ...], history: Any, lengths: Any, size: int) -> Any:
+    """Return (R, V) booleans that are true at the last token of a word whose other tokens stand at the end."""
+    from keras import ops
+
+    *before, last = word
+    match = lengths >= len(before)
+    for k, token in enumerate(before):
+        place = ops.expand_dims(ops.maximum(lengths - len(before) + k, 0), 1)
+        match = ops.logical_and(match, ops.equal(ops.take_along_axis(history, place, axis=1)[:, 0], token))
+    token = ops.expand_dims(ops.arange(size, dtype="int32"), 0) == last
+    return ops.logical_and(ops.expand_dims(match, 1), token)
+
+
+def draw(scores: Any, rules: Rules, uniform: Any, values: dict[str, Any]) -> Any:
+    """Return (R,) ids drawn from softmax(scores / temperature) after top-k, min-p and top-p.
+
+    Args:
+        scores: (R, V) from `allowed_scores`.
+        rules: what to apply.
+        uniform: (R,) numbers from [0, 1), one draw each: the same numbers give the same tokens on each backend.
+        values: scalars "temperature", "top_p" (Holtzman et al., arXiv:1904.09751), "min_p" (arXiv:2407.01082).
+    """
+    from keras import ops
+
+    scores = scores / values["temperature"]
+    ids = None
+    if rules.top_k:
+        scores, ids = ops.top_k(scores, min(rules.top_k, scores.shape[-1]))
+    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+    if rules.use_min_p:
+        weights = ops.where(weights >= values["min_p"], weights, 0.0)
+    if rules.use_top_p:
+        weights = _nucleus(weights, values["top_p"])
+    chosen = _inverse(weights, uniform)
+    return chosen if ids is None else ops.take_along_axis(ids, ops.expand_dims(chosen, 1), axis=1)[:, 0]
+
+
+def _nucleus(weights: Any, share: Any) -> Any:
+    """Return weights (R, K), at most 1, with those outside of the nucleus at 0; ties at its edge stay in.
+
+    The edge is found by bisection: sorting the whole vocabulary at each step would cost more than the model.
+    """
+    from keras import ops
+
+    total = ops.sum(weights, axis=-1, keepdims=True)
+    low, high = ops.zeros_like(total), ops.ones_like(total)
+    for _ in range(30):
+        middle = (low + high) / 2
+        enough = ops.sum(ops.where(weights >= middle, weights, 0.0), axis=-1, keepdims=True) >= share * total
+        low, high = ops.where(enough, middle, low), ops.where(enough, high, middle)
+    return ops.where(weights >= low, weights, 0.0)
+
+
+def _inverse(weights: Any, uniform: Any) -> Any:
+    """Return (R,) indices drawn in proportion to the weights (R, K), by inverting their cumulative sum.
+
+    Sums are formed over blocks first: a running sum over a whole vocabulary is slow in XLA and less exact.
+    """
+    from keras import ops
+
+    rows, size = weights.shape
+    block = max(1, int(size**0.5))
+    count = -(-size // block)
+    weights = ops.reshape(ops.pad(weights, [[0, 0], [0, count * block - size]]), (rows, count, block))
+    sums = ops.sum(weights, axis=-1)
+    which, rest = _first_beyond(sums, uniform * ops.sum(sums, axis=-1))
+    inner = ops.take_along_axis(weights, ops.reshape(which, (rows, 1, 1)), axis=1)[:, 0]
+    within, _ = _first_beyond(inner, rest)
+    return which * block + within
+
+
+def _first_beyond(weights: Any, target: Any) -> tuple[Any, Any]:
+    """Return the first index (R,) where the running sum exceeds the target, and what of the target is left there."""
+    from keras import ops
+
+    running = ops.cumsum(weights, axis=-1)
+    beyond = ops.logical_and(running > ops.expand_dims(target, 1), weights > 0)
+    # Rounding may leave a target at the very end: then the last weight above 0 is meant.
+    places = ops.arange(weights.shape[-1], dtype="int32")
+    last = ops.max(ops.where(weights > 0, ops.expand_dims(places, 0), 0), axis=-1)
+    index = ops.where(ops.any(beyond, axis=-1), ops.cast(ops.argmax(ops.cast(beyond, "int32"), axis=-1), "int32"), last)
+    before = ops.take_along_axis(running - weights, ops.expand_dims(index, 1), axis=1)[:, 0]
+    return index, ops.maximum(target - before, 0.0)

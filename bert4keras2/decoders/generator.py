@@ -1,0 +1,176 @@
+"""`Generator`: texts from a model and a tokenizer, with cached keys and values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bert4keras2.decoders.engine import engine_of
+from bert4keras2.decoders.options import Options
+from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
+from bert4keras2.decoders.runs import BeamRun, SampleRun
+from bert4keras2.decoders.scoring import log_probabilities
+
+__all__ = ["Generation", "Generator"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """One generated text.
+
+    Args:
+        text: what was generated, without prompt and end token; None without a tokenizer.
+        ids: its token ids, without the end token.
+        score: sum of the tokens' log-probabilities under the model, the end token among them; for beam search
+            divided by length ** length_penalty.
+        finish_reason: "end" (an end token), "stop" (a stop text or the callback), "length" (max_new_tokens) or
+            "positions" (the model knows no further ones).
+    """
+
+    text: str | None
+    ids: list[int]
+    score: float
+    finish_reason: str
+
+
+class Generator:
+    """Generates texts with a model and a tokenizer.
+
+    A prompt is read once; then each token costs one step over cached keys and values, in one compiled loop. Calls
+    of the same padded shape compile nothing again.
+
+    Args:
+        model: as build_transformer_model returns it, with application "lm" or "unilm", or an encoder-decoder.
+        tokenizer: a `Tokenizer` or `SpTokenizer`; None if prompts are ids.
+        end_id: id or ids that end a text; the tokenizer's end token if None.
+        maxlen: prompts are cut to so many tokens; None: a prompt too long for the model is an error.
+        start_id: what the decoder of an encoder-decoder starts from; the tokenizer's start token, or 0, if None.
+        segment: segment id of generated tokens; None: 1 for "unilm", otherwise that of the prompt's last token.
+        prompt: function from a text to ids or (ids, segments), instead of the tokenizer's `encode`.
+        batch_size: most rows (prompts times samples or beams) of one run.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        end_id: int | Sequence[int] | None = None,
+        maxlen: int | None = None,
+        start_id: int | None = None,
+        segment: int | None = None,
+        prompt: Callable[[Any], Any] | None = None,
+        batch_size: int = 32,
+    ):
+        self.engine = engine_of(model)
+        self.tokenizer = tokenizer
+        if end_id is None:
+            end_id = tokenizer._token_end_id if getattr(tokenizer, "_token_end", None) is not None else ()
+        self.end_ids = tuple(int(i) for i in ([end_id] if np.ndim(end_id) == 0 else end_id))
+        self.prompter = Prompter(self.engine.config, tokenizer, maxlen, start_id, segment, prompt)
+        self.batch_size = batch_size
+
+    def generate(self, texts: Any, max_new_tokens: int = 64, extra: Sequence[Any] = (), **options: Any) -> Any:
+        """Generate the continuation of one prompt or of many.
+
+        Args:
+            texts: a text, or a list of texts of any lengths; ids or (ids, segments) may stand for a text.
+            max_new_tokens: most tokens of each result.
+            extra: arrays (number of texts, ...) for the model's additional_input_layers.
+            **options: see `Options`: strategy, num_beams, num_return, top_k, top_p, min_p, temperature,
+                repetition_penalty, no_repeat_ngram, min_length, length_penalty, bad_words, constraint, seed, stop.
+
+        Returns:
+            A `Generation` for one prompt, a list of them for a list; with num_return above 1 each is a list, for
+            beam search the likeliest first.
+
+        Raises:
+            ValueError: for options that cannot be, or a prompt longer than the model's positions.
+        """
+        single = isinstance(texts, str | tuple) or (isinstance(texts, list) and bool(texts) and _is_id(texts[0]))
+        many = [texts] if single else list(texts)
+        chosen = Options(**options).checked()
+        prompts = [self._prompt(text) for text in many]
+        extra = [np.asarray(array) for array in extra]
+        results: list[Any] = [None] * len(prompts)
+        # Prompts of like lengths share a run, so that little of it is padding.
+        order = sorted(range(len(prompts)), key=lambda i: (padded_length(len(prompts[i].ids)), i))
+        size = max(1, self.batch_size // chosen.rows)
+        for begin in range(0, len(order), size):
+            picked = order[begin : begin + size]
+            run = self._run([prompts[i] for i in picked], max_new_tokens, chosen, [a[picked] for a in extra], picked)
+            for i, found in zip(picked, run.finish(), strict=True):
+                results[i] = found if chosen.num_return > 1 else found[0]
+        return results[0] if single else results
+
+    def stream(self, text: Any, max_new_tokens: int = 64, extra: Sequence[Any] = (), **options: Any) -> Iterator[str]:
+        """Yield the pieces of a text as they are decided; joined they are the text of `generate`.
+
+        A piece is held back while later tokens may still change it (part of a character, a blank before a word).
+
+        Args:
+            text: one prompt.
+            max_new_tokens, extra, **options: as in `generate`; strategy "greedy" or "sample".
+        """
+        chosen = Options(**options).checked()
+        if chosen.strategy == "beam" or chosen.num_return > 1:
+            raise ValueError("stream() follows one text, so strategy is 'greedy' or 'sample' and num_return is 1")
+        if self.tokenizer is None:
+            raise ValueError("stream() yields text, so the Generator needs a tokenizer")
+        run = self._run([self._prompt(text)], max_new_tokens, chosen, [np.asarray(a) for a in extra], [0])
+        return run.pieces()
+
+    def score(self, texts: Sequence[Any], continuations: Sequence[Sequence[Any]], end: bool = False) -> list[np.ndarray]:
+        """Return the log-probability of each of several continuations of each prompt, in one batch.
+
+        Args:
+            texts: prompts.
+            continuations: for each prompt its candidates, texts or lists of ids.
+            end: count the end token after each candidate.
+
+        Returns:
+            For each prompt an array (number of its candidates,) of sums of log-probabilities.
+        """
+        if isinstance(texts, str) or len(texts) != len(continuations):
+            raise ValueError("score() takes a list of prompts and for each of them a list of candidates")
+        prompts = [self._prompt(text) for text in texts]
+        candidates = [[self._candidate(one, end) for one in group] for group in continuations]
+        return log_probabilities(self.engine, self.prompter, prompts, candidates)
+
+    def _candidate(self, one: Any, end: bool) -> list[int]:
+        if isinstance(one, str):
+            if self.tokenizer is None:
+                raise TypeError("A text needs a tokenizer: Generator(model, tokenizer), or pass the candidate's ids")
+            one = self.tokenizer.tokens_to_ids(self.tokenizer._tokenize(one))
+        ids = [int(i) for i in one] + ([self.end_ids[0]] if end else [])
+        if not ids:
+            raise ValueError("A candidate without tokens has no probability to speak of: pass end=True or drop it")
+        return ids
+
+    def _prompt(self, text: Any) -> Prompt:
+        prompt, known = self.prompter(text), self.engine.positions
+        if known is not None and len(prompt.start) >= known:
+            raise ValueError(
+                f"The prompt has {len(prompt.start)} tokens, but the model knows {known} positions and needs one for what "
+                "follows: shorten it (Generator(..., maxlen=...)) or build the model with hierarchical_position=True"
+            )
+        size = self.engine.config.rows
+        worst = next((i for i in prompt.ids if not 0 <= i < size), None)
+        if worst is not None:
+            raise ValueError(
+                f"The prompt has id {worst}, but the model's vocabulary has {size} ids: is the tokenizer that of the model, "
+                "and were keep_tokens given to build_transformer_model as load_vocab returned them?"
+            )
+        return prompt
+
+    def _run(self, prompts: list[Prompt], most: int, options: Options, extra: list[np.ndarray], order: list[int]) -> Any:
+        if most < 1:
+            raise ValueError(f"max_new_tokens is at least 1, not {most}")
+        kind = BeamRun if options.strategy == "beam" else SampleRun
+        return kind(self, prompts, most, options, extra, order)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | np.integer)
