@@ -1,0 +1,245 @@
+"""`SentenceEncoder`: texts to vectors, with a model and its tokenizer."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bert4keras2.backend.inputs import IdLimits
+from bert4keras2.embeddings.compiled import Compiled
+from bert4keras2.embeddings.pooling import POOLINGS, vector_model
+from bert4keras2.embeddings.whiten import Whitening, whitening
+from bert4keras2.models import build_transformer_model
+from bert4keras2.snippets.sequences import round_up
+from bert4keras2.tokenizers import load_tokenizer
+
+__all__ = ["SentenceEncoder"]
+
+WINDOW = 16384  # texts that are tokenized and sorted together, which bounds memory
+
+
+class SentenceEncoder:
+    """Turns texts into vectors.
+
+    Texts are sorted by length, so that a batch has little padding, and the vectors come back in the order of the texts.
+    Where each shape is compiled (JAX, XLA), batches are padded to a few lengths and numbers of rows; weights may
+    change between calls, they are not copied.
+
+    Args:
+        model: a Keras model of `build_transformer_model`, or its `Transformer` (return_keras_model=False).
+        tokenizer: its tokenizer.
+        pooling: "mean" over the real positions of the last hidden states; "cls", their first position; "pooler", the
+            output of Pooler-Dense (build the model with with_pool); "first-last", the mean of the masked means over
+            the embeddings and over the last hidden states (arXiv:2103.15316).
+        maxlen: longest sequence of tokens; texts lose their end.
+        normalize: scale vectors to length 1.
+        prefix: put before each text (of a pair, before the first), such as "query: " for E5 models.
+        batch_size: texts per step of the model.
+        output: symbolic tensor, or name of a layer, to be pooled instead of the last hidden states; if it has the
+            shape (B, C), it is the vector.
+        jit_compile: use XLA on TensorFlow: seconds of compilation for each shape.
+
+    Attributes:
+        model: the Keras model from ids to vectors (B, D), without `normalize` and `whitening`.
+        dimension: D, the width of the vectors before whitening.
+
+    Raises:
+        TypeError: if `model` or an option has the wrong type.
+        ValueError: if the model lacks what `pooling` asks for, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        pooling: str = "mean",
+        maxlen: int = 128,
+        normalize: bool = False,
+        prefix: str = "",
+        batch_size: int = 64,
+        output: Any = None,
+        jit_compile: bool = False,
+    ):
+        if not hasattr(tokenizer, "encode_batch"):
+            raise TypeError(
+                f"tokenizer is a Tokenizer or SpTokenizer of bert4keras2.tokenizers, not {type(tokenizer).__name__}"
+            )
+        if not isinstance(prefix, str):
+            raise TypeError(f"prefix is a str, not {type(prefix).__name__} {prefix!r:.60}")
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.normalize = normalize
+        self.prefix = prefix
+        self.batch_size = _integer("batch_size", batch_size, 1)
+        self.maxlen = _integer("maxlen", maxlen, 3)
+        self.model = vector_model(model, pooling, output)
+        self.dimension = int(self.model.output_shape[-1])
+        self._names = [tensor.name for tensor in self.model.inputs]
+        self._limits = IdLimits(self.model)
+        self._check_maxlen()
+        self._compiled = Compiled(self.model, jit_compile)
+        self._whitening: Whitening | None = None
+
+    def _check_maxlen(self) -> None:
+        sizes = [(size, layer) for size, layer in self._limits.lengths.values()]
+        sizes += [(t.shape[1], f"input {t.name}") for t in self.model.inputs if t.shape[1] is not None]
+        for size, layer in sizes:
+            if self.maxlen > size:
+                raise ValueError(
+                    f"maxlen={self.maxlen}, but the model knows {size} positions ({layer}): pass maxlen={size} or less"
+                )
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, **options: Any) -> SentenceEncoder:
+        """Return the encoder of a released checkpoint's folder.
+
+        Args:
+            folder: the folder that `build_transformer_model` and `load_tokenizer` read.
+            **options: those of `SentenceEncoder`; `tokenizer_options`, a dict for `load_tokenizer`; all others go to
+                `build_transformer_model`, such as model="simbert". pooling="pooler" implies with_pool=True.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            TypeError: for an unknown option.
+            ValueError: if files and options do not fit together.
+        """
+        own = ("pooling", "maxlen", "normalize", "prefix", "batch_size", "output", "jit_compile")
+        chosen = {name: options.pop(name) for name in own if name in options}
+        pooling = chosen.get("pooling", "mean")
+        if pooling not in POOLINGS:  # before the weights are read
+            raise ValueError(f"pooling is one of {', '.join(map(repr, POOLINGS))}, not {pooling!r}")
+        if pooling == "pooler":
+            options.setdefault("with_pool", True)
+        tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
+        model = build_transformer_model(folder, **{**options, "return_keras_model": False})
+        return cls(model, tokenizer, **chosen)
+
+    @property
+    def whitening(self) -> Whitening | None:
+        """What is applied to the vectors last; None for nothing. Fit it on what `encode` returns without it."""
+        return self._whitening
+
+    @whitening.setter
+    def whitening(self, value: Whitening | None) -> None:
+        if value is not None:
+            if not isinstance(value, Whitening):
+                raise TypeError(f"encoder.whitening is a Whitening or None, not {type(value).__name__}")
+            if value.kernel.shape[0] != self.dimension:
+                raise ValueError(
+                    f"the whitening takes vectors of {value.kernel.shape[0]} numbers, not {self.dimension}"
+                )
+        self._whitening = value
+
+    def fit_whitening(self, texts: Sequence[str], k: int | None = None) -> Whitening:
+        """Fit a whitening on texts, attach it and return it.
+
+        Args:
+            texts: as many as there are: more than k.
+            k: dimensions to keep, all by default.
+        """
+        before, self._whitening = self._whitening, None
+        try:
+            before = whitening(self.encode(texts), k)
+        finally:
+            self._whitening = before
+        return before
+
+    def encode(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None = None) -> np.ndarray:
+        """Return the vectors of texts or of pairs of texts.
+
+        Args:
+            texts: N texts, or one.
+            pairs: their N second texts (or one), if pairs are to be encoded.
+
+        Returns:
+            (N, D) float32, D = k with a whitening; (D,) for one text.
+
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if there are no texts, `pairs` has another number of them, or an id is unknown to the model.
+        """
+        if isinstance(texts, str):
+            if pairs is not None and not isinstance(pairs, str):
+                raise TypeError(f"texts is one str, so pairs is one too, not {type(pairs).__name__}")
+            return self.encode([texts], None if pairs is None else [pairs])[0]
+        texts = _texts("texts", texts)
+        seconds = None if pairs is None else _texts("pairs", pairs)
+        if seconds is not None and len(seconds) != len(texts):
+            raise ValueError(f"{len(texts)} texts but {len(seconds)} pairs: each text needs its second text")
+        if not texts:
+            raise ValueError("encode() got no texts")
+        vectors = np.empty((len(texts), self.dimension), "float32")
+        for start in range(0, len(texts), WINDOW):
+            part = slice(start, start + WINDOW)
+            for rows, arrays in self._batches(texts[part], None if seconds is None else seconds[part]):
+                vectors[start + rows] = self._compiled(arrays)[: len(rows)]
+        if self.normalize:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors if self._whitening is None else self._whitening(vectors)
+
+    def _batches(self, texts: list[str], pairs: list[str] | None) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+        """Yield row numbers and the model's inputs, long texts first: what does not fit into memory shows at once."""
+        if self.prefix:
+            texts = [self.prefix + text for text in texts]
+        ids, segments = self.tokenizer.encode_batch(texts, pairs, maxlen=self.maxlen)
+        pad = self.tokenizer.__dict__.get("_token_pad_id", 0)
+        columns = np.arange(1, ids.shape[1] + 1)
+        lengths = np.where(ids != pad, columns, 0).max(axis=1, initial=0)
+        if pad:  # models know padding by the id 0
+            ids = np.where(columns <= lengths[:, None], ids, 0)
+        self._limits.check(dict(zip(self._names, self._inputs(ids, segments), strict=True)))
+        order = np.argsort(-lengths, kind="stable")
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            shape = self._shape(len(rows), int(lengths[rows[0]]))
+            columns = min(shape[1], ids.shape[1])
+            batch = np.zeros((2, *shape), "int32")
+            batch[0, : len(rows), :columns] = ids[rows, :columns]
+            batch[1, : len(rows), :columns] = segments[rows, :columns]
+            # Rows that only fill the batch are copies of a real one: no row is wholly padding.
+            batch[:, len(rows) :] = batch[:, :1]
+            yield rows, self._inputs(*batch)
+
+    def _inputs(self, ids: np.ndarray, segments: np.ndarray) -> list[np.ndarray]:
+        """Return the arrays that the model takes, in its order."""
+        positions = np.broadcast_to(np.arange(ids.shape[1], dtype="int32"), ids.shape)
+        arrays = {"Input-Token": ids, "Input-Segment": segments, "Input-Position": positions}
+        return [next(arrays[key] for key in arrays if name.endswith(key)) for name in self._names]
+
+    def _shape(self, rows: int, length: int) -> tuple[int, int]:
+        """Return the shape that a batch is padded to: one of a few where each is compiled."""
+        fixed = self.model.inputs[0].shape[1]
+        length = max(length, 1)
+        if not self._compiled.by_shape:
+            return rows, fixed or length
+        length = min(round_up(length, 16 if length <= 128 else 64), self.maxlen)
+        return min(n for n in (1, 8, self.batch_size) if rows <= n <= self.batch_size), fixed or length
+
+
+def _integer(name: str, value: Any, smallest: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number, not {value!r}") from None
+    if number < smallest:
+        raise ValueError(f"{name}={number} is too small: at least {smallest}")
+    return number
+
+
+def _texts(name: str, texts: Any) -> list[str]:
+    """Return texts as a list after checking them."""
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"{name} is one {type(texts).__name__}, expected a list of str")
+    try:
+        found = list(texts)
+    except TypeError:
+        raise TypeError(f"{name} is a str or a list of str, not {type(texts).__name__}") from None
+    for index, text in enumerate(found):
+        if not isinstance(text, str):
+            hint = " (pairs are two lists: encode(texts, pairs))" if isinstance(text, list | tuple) else ""
+            raise TypeError(f"{name}[{index}] is a {type(text).__name__} {text!r:.60}, expected a str{hint}")
+    return found
