@@ -27,6 +27,7 @@ def attend(
     dropout: Any = None,
     previous_scores=None,
     return_scores: bool = False,
+    by_head: bool = False,
 ):
     """Scaled dot-product attention (Vaswani et al., arXiv:1706.03762) with the variants of the model families.
 
@@ -43,6 +44,8 @@ def attend(
         dropout: a function applied to the weights, or None.
         previous_scores: (B, H, T, S) scores of the layer before, added to these (RealFormer, arXiv:2012.11747).
         return_scores: also return the scores, scaled but before bias, mask and previous scores.
+        by_head: keys and values are (B, H, S, D), as caches hold them: a step of generation then reads them in order,
+            which XLA does in a twelfth of the time.
 
     Returns:
         (B, T, H, Dv), or that and (B, H, T, S) scores.
@@ -54,10 +57,13 @@ def attend(
             # The fused kernel takes one of them.
             low = ops.cast(most_negative(query.dtype), query.dtype)
             bias, mask = ops.where(mask, ops.cast(bias, query.dtype), low), None
+        if by_head:
+            key, value = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
+    keys = "bhsd" if by_head else "bshd"
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
-    scores = ops.einsum("bthd,bshd->bhts", wide(query), wide(key))
+    scores = ops.einsum(f"bthd,{keys}->bhts", wide(query), wide(key))
     pair = "tsd" if relative is None or len(relative.shape) == 3 else "btsd"
     if relative is not None:
         scores = scores + ops.einsum(f"bthd,{pair}->bhts", query, relative)
@@ -70,7 +76,7 @@ def attend(
     weights = ops.cast(normalize_scores(scores, mask, normalization), value.dtype)
     if dropout is not None:
         weights = dropout(weights)
-    output = ops.einsum("bhts,bshd->bthd", weights, value)
+    output = ops.einsum(f"bhts,{keys}->bthd", weights, value)
     if relative is not None:
         output = output + ops.einsum(f"bhts,{pair}->bthd", weights, relative)
     return (output, raw) if return_scores else output
@@ -82,13 +88,14 @@ def _prefers_fused(query, value) -> bool:
 
 
 def write_cache(cache, key, value, index):
-    """Return (keys, values) of a cache (B, S, H, D) with T new positions written from `index` on."""
+    """Return (keys, values) of a cache, each (B, H, S, D), with T new positions (B, T, H, D) written from `index` on.
+
+    An empty cache becomes one of these positions alone.
+    """
+    new = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
     if not cache:
-        return key, value
-    return tuple(
-        ops.slice_update(old, (0, index, 0, 0), ops.cast(new, old.dtype))
-        for old, new in zip(cache, (key, value), strict=True)
-    )
+        return new
+    return tuple(ops.slice_update(old, (0, 0, index, 0), ops.cast(x, old.dtype)) for old, x in zip(cache, new, strict=True))
 
 
 def positional(layer, rest: list, a_bias: bool | None, p_bias: str | None):
@@ -208,7 +215,7 @@ class MultiHeadAttention(Layer):
             bias: broadcasts to (B, H, T, S), added to the scores.
             relative: (T, S, key_size) vectors per pair of positions.
             previous_scores: (B, H, T, S) scores of the layer before.
-            cache: (keys, values), each (B, S, H, D), keys already rotated; the new ones are written at `index`. Empty:
+            cache: (keys, values), each (B, H, S, D), keys already rotated; the new ones are written at `index`. Empty:
                 there is none yet, and those of this call are returned.
             index: position in the cache of the first of the T new positions; None if the cache is complete, as that
                 of an encoder's output.
@@ -228,7 +235,8 @@ class MultiHeadAttention(Layer):
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
             query = rotate(query, sin, cos)
-        if index is None:
+        filled = index is None  # whether keys and values come from a cache
+        if filled:
             key, value = cache
         else:
             key = self._split(self.k_dense(memory), self.key_size)
@@ -236,7 +244,9 @@ class MultiHeadAttention(Layer):
             if rotary is not None:
                 key = rotate(key, sin, cos)
             if cache is not None:
-                cache = key, value = write_cache(cache, key, value, index)
+                filled = bool(cache)
+                cache = write_cache(cache, key, value, index)
+                key, value = cache if filled else (key, value)
         result = attend(
             query,
             key,
@@ -249,6 +259,7 @@ class MultiHeadAttention(Layer):
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
             previous_scores=previous_scores,
             return_scores=self.return_attention_scores,
+            by_head=filled,
         )
         output, scores = result if self.return_attention_scores else (result, None)
         output = ops.reshape(output, (*ops.shape(output)[:2], self.heads * self.head_size))

@@ -9,7 +9,20 @@ from keras import ops
 
 from bert4keras2.backend import register
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "matmul_transposed"]
+
+
+def matmul_transposed(x, table):
+    """Return the products (..., V) of vectors (..., D) with the rows of a table (V, D).
+
+    TensorFlow would copy the transposed table, the largest of a model's matrices, at each call.
+    """
+    if keras.backend.backend() != "tensorflow" or None in (shape := x.shape[-1:]):
+        return ops.matmul(x, ops.transpose(table))
+    import tensorflow as tf
+
+    flat = tf.matmul(tf.reshape(x, (-1, shape[0])), table, transpose_b=True)
+    return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], tf.shape(table)[:1]], 0))
 
 
 @register
@@ -34,7 +47,7 @@ class Embedding(keras.layers.Embedding):
             return super().call(inputs)
         if mode != "dense":
             raise ValueError(f"{self.name}: mode is 'embedding' or 'dense', not {mode!r}")
-        return ops.matmul(inputs, ops.transpose(ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype)))
+        return matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
 
     def __call__(self, *args: Any, **kwargs: Any):
         # How the layer is called decides about its mask, and `compute_mask` does not see the arguments.

@@ -111,7 +111,7 @@ class GatedAttentionUnit(Layer):
                 of the keys (B, S) is used.
             rotary: (sin, cos) of the current positions, each (B | 1, T, D / 2).
             bias: broadcasts to (B, 1, T, S), added to the scores.
-            cache: (keys (B, S, 1, D), values (B, S, 1, U)); the new ones are written at `index`. Empty: there is none
+            cache: (keys (B, 1, S, D), values (B, 1, S, U)); the new ones are written at `index`. Empty: there is none
                 yet, and those of this call are returned.
             index: position in the cache of the first of the T new positions.
 
@@ -138,8 +138,10 @@ class GatedAttentionUnit(Layer):
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
             query, key = rotate(query, sin, cos), rotate(key, sin, cos)
+        filled = bool(cache)
         if cache is not None:
-            cache = key, value = write_cache(cache, key, value, index)
+            cache = write_cache(cache, key, value, index)
+            key, value = cache if filled else (key, value)
         attended = attend(
             query,
             key,
@@ -149,6 +151,7 @@ class GatedAttentionUnit(Layer):
             scale=None if self.attention_scale else 1.0,
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
+            by_head=filled,
         )
         output = self.o_dense(gate * ops.squeeze(attended, 2))
         return output if cache is None else (output, cache)

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
+from bert4keras2.backend.recompute import recomputed
 from bert4keras2.layers import Add, FeedForward, GatedAttentionUnit, LayerNormalization, MultiHeadAttention
 
 __all__ = ["Blocks"]
@@ -19,6 +20,7 @@ class Blocks:
     context: Any
     initializer: Any
     apply: Callable[..., Any]
+    prefixed: Callable[[str], str]
 
     def block_name(self, index: int) -> str:
         """Return the beginning of the names of a block's layers."""
@@ -49,7 +51,9 @@ class Blocks:
             "both": ("-Norm-0", "-Norm-1"),
             "none": ("", ""),
         }[norm]
-        y = branch(self.normalize(x, name + before) if before else x, name)
+        y = self.normalize(x, name + before) if before else x
+        with recomputed(self.prefixed(name)):
+            y = branch(y, name)
         y = self.apply(y, Dropout, rate=self.config.dropout_rate, name=f"{name}-Dropout")
         y = self.apply([x, y], Add, name=f"{name}-Add")
         return self.normalize(y, name + after) if after else y

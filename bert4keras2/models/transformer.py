@@ -40,7 +40,7 @@ class Context:
     memory_mask: Any = None  # (B, 1, 1, S) booleans
     memory_bias: Any = None  # (1, H, T, S)
     position_ids: Any = None  # (B, T), 0, 1, 2... if None
-    # Generation: keys and values (B, S, H, D) of each attention layer in the order of their calls. None: no caches;
+    # Generation: keys and values (B, H, S, D) of each attention layer in the order of their calls. None: no caches;
     # empty: collect those of this call. `index` is where the new positions are written.
     caches: list[Any] | None = None
     collected: list[Any] = field(default_factory=list)

@@ -1,0 +1,57 @@
+"""Data parallelism by the name that old scripts know: `data_parallel`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+__all__ = ["data_parallel"]
+
+
+def data_parallel(model: Any, devices: list[str] | None = None, parts: list[int] | None = None) -> Any:
+    """Let a model train and predict on several devices of one machine, each with its share of a batch.
+
+    On JAX the model's variables are copied to all devices, and batches are split evenly from then on; a batch size must
+    be a multiple of the number of devices. The distribution stays in force for models that are built later.
+
+    Args:
+        model: a keras.Model; on JAX call this before `compile`.
+        devices: names such as ["gpu:0", "gpu:1"]; all GPUs if None.
+        parts: not supported: shares are equal.
+
+    Returns:
+        The same model. With a single device, or none, nothing is done.
+
+    Raises:
+        ValueError: if `parts` are not equal.
+        NotImplementedError: on TensorFlow and PyTorch, with what to write instead.
+    """
+    from bert4keras2.backend import get_available_gpus
+
+    if parts is not None and len(set(parts)) > 1:
+        raise ValueError(f"data_parallel() splits batches evenly; parts={parts!r} cannot be had")
+    devices = list(get_available_gpus() if devices is None else devices)
+    if len(devices) < 2:
+        return model
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        raise NotImplementedError(
+            "On TensorFlow a model has to be built for several devices from the start: put the lines that build and"
+            f" compile it under `with tf.distribute.MirroredStrategy({devices!r}).scope():`, without data_parallel"
+        )
+    if backend != "jax":
+        raise NotImplementedError(
+            "On PyTorch several devices are several processes: wrap the model in"
+            " torch.nn.parallel.DistributedDataParallel in a script that torchrun starts, or run this one on JAX"
+        )
+    if getattr(model, "optimizer", None) is not None:
+        raise ValueError("On JAX call data_parallel(model) before model.compile(...): optimizers hold variables too")
+    distribution = keras.distribution.DataParallel(devices=devices)
+    keras.distribution.set_distribution(distribution)
+    import jax
+
+    for variable in model.variables:
+        layout = distribution.get_variable_layout(variable).backend_layout
+        variable._value = jax.device_put(variable._value, layout)
+    return model
