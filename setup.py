@@ -18,7 +18,8 @@ setup(
     packages=find_packages(include=["bert4keras2", "bert4keras2.*"]),
     install_requires=REQUIREMENTS,
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.6", "hypothesis>=6"],
+        "test": ["pytest>=8", "ruff>=0.6", "hypothesis>=6", "bottle>=0.13"],
+        "serving": ["bottle>=0.13"],
         "jax": ["jax>=0.4.35"],
         "torch": ["torch>=2.4"],
         "hub": ["huggingface_hub>=0.23"],

@@ -22,14 +22,17 @@ from bert4keras2.backend.functions import (
     sinusoidal_embeddings,
 )
 from bert4keras2.backend.initializers import DepthScaledNormal, Sinusoidal, TruncatedNormal
+from bert4keras2.backend.k import K
 from bert4keras2.backend.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
 from bert4keras2.backend.model import Model
 from bert4keras2.backend.namespace import keras
 from bert4keras2.backend.registry import register
+from bert4keras2.backend.search import get_available_gpus, search_layer
 from bert4keras2.backend.seeds import set_seed
 
 __all__ = [
     "DepthScaledNormal",
+    "K",
     "Model",
     "Sinusoidal",
     "TruncatedNormal",
@@ -41,6 +44,8 @@ __all__ = [
     "gelu_erf",
     "gelu_tanh",
     "get_activation",
+    "get_available_gpus",
+    "is_tf_keras",
     "keras",
     "leaky_relu",
     "multilabel_categorical_crossentropy",
@@ -49,6 +54,7 @@ __all__ = [
     "register",
     "resolve_activation",
     "root_mean_square",
+    "search_layer",
     "sequence_masking",
     "set_gelu",
     "set_seed",
@@ -56,3 +62,6 @@ __all__ = [
     "sparse_multilabel_categorical_crossentropy",
     "swish",
 ]
+
+# What old scripts branch on: Keras is `keras` itself, whatever the environment variable TF_KERAS says.
+is_tf_keras = False

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from bert4keras2.backend.classic import ClassicMethods
 from bert4keras2.backend.inputs import IdLimits
 from bert4keras2.backend.layer_metrics import refresh_logs
 from bert4keras2.backend.registry import register
@@ -27,12 +28,13 @@ def _streamed(x: Any) -> Any:
 
 
 @register
-class Model(keras.Model):
+class Model(ClassicMethods, keras.Model):
     """A keras.Model that also reads and writes classic weight files and checks ids before it trains on them.
 
     Differences from keras.Model: weight files may have any name ("best_model.weights") and may come from Keras 2;
-    token ids beyond the vocabulary raise a clear error; on TensorFlow, XLA is used only where `jit_compile` asks
-    for it or all shapes are fixed, since otherwise each new length would compile for many seconds.
+    `fit_generator` and the like are there; token ids beyond the vocabulary raise a clear error; on TensorFlow, XLA is
+    used only where `jit_compile` asks for it or all shapes are fixed, since otherwise each new length would compile for
+    many seconds.
     """
 
     _id_limits: IdLimits | None = None

@@ -1,6 +1,7 @@
 """The `keras` that scripts import from `bert4keras2.backend`: Keras 3, with our `Model` in its two usual places.
 
-Keras itself is left as it is: attribute access is forwarded, and only `keras.Model` and `keras.models.Model` are ours.
+Keras itself is left as it is: attribute access is forwarded, and only `keras.Model`, `keras.models.Model` and
+`keras.backend`, which is `K`, are ours.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import keras as _keras
 
+from bert4keras2.backend.k import K
 from bert4keras2.backend.model import Model
 
 __all__ = ["keras"]
@@ -33,4 +35,4 @@ class _Forwarding(types.ModuleType):
         return f"<{self._target.__name__} {_keras.__version__}, as bert4keras2 gives it to scripts>"
 
 
-keras = _Forwarding(_keras, {"Model": Model, "models": _Forwarding(_keras.models, {"Model": Model})})
+keras = _Forwarding(_keras, {"Model": Model, "models": _Forwarding(_keras.models, {"Model": Model}), "backend": K})

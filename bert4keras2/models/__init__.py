@@ -4,6 +4,7 @@ from bert4keras2.backend import Model
 from bert4keras2.models.build import build_transformer_model
 from bert4keras2.models.config import Config
 from bert4keras2.models.families import FAMILIES
+from bert4keras2.models.parallel import data_parallel
 from bert4keras2.models.seq2seq import Seq2Seq
 from bert4keras2.models.transformer import Transformer
 
@@ -25,6 +26,7 @@ __all__ = [
     "Seq2Seq",
     "Transformer",
     "build_transformer_model",
+    "data_parallel",
 ]
 
 

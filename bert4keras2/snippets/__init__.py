@@ -50,8 +50,15 @@ __all__ = [
     "truncate_sequences",
 ]
 
+# `from bert4keras2.snippets import uniout`: on Python 2 that made lists print readably; nothing has to be done today.
+uniout = None
+
 # Scripts import the decoders from here. They are looked up when first used, so that they cost the others nothing.
-_LAZY = {"AutoRegressiveDecoder": "bert4keras2.decoders", "ViterbiDecoder": "bert4keras2.decoders"}
+_LAZY = {
+    "AutoRegressiveDecoder": "bert4keras2.decoders",
+    "ViterbiDecoder": "bert4keras2.decoders",
+    "WebServing": "bert4keras2.snippets.serving",
+}
 
 
 def __getattr__(name: str) -> Any:

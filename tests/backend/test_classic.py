@@ -1,0 +1,121 @@
+"""What scripts use of Keras 2's models: generators, layers found by name, and errors that name the replacement."""
+
+import keras
+import numpy as np
+import pytest
+
+from bert4keras2.backend import Model, get_available_gpus, is_tf_keras, search_layer
+from bert4keras2.backend import keras as script_keras
+
+pytestmark = pytest.mark.backend
+
+
+def batches(lengths=(3, 5, 4)):
+    random = np.random.RandomState(0)
+    while True:
+        for length in lengths:
+            ids = random.randint(0, 9, (2, length))
+            yield [ids, np.zeros_like(ids)], ids.sum(-1, keepdims=True) / 10
+
+
+def make_model():
+    keras.utils.set_random_seed(0)
+    ids, segments = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    x = keras.layers.Add()([keras.layers.Embedding(9, 4)(ids), keras.layers.Embedding(2, 4)(segments)])
+    model = script_keras.models.Model([ids, segments], keras.layers.Dense(1)(keras.layers.GlobalAveragePooling1D()(x)))
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_generators():
+    """The generator methods give what fit, evaluate and predict give, batches of any length included."""
+    model, other = make_model(), make_model()
+    seen = []
+    history = model.fit_generator(
+        batches(),
+        steps_per_epoch=3,
+        epochs=2,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))],
+        validation_data=batches(),
+        validation_steps=3,
+        max_queue_size=2,
+        workers=1,
+        use_multiprocessing=False,
+    )
+    expected = other.fit(
+        batches(), steps_per_epoch=3, epochs=2, verbose=0, validation_data=batches(), validation_steps=3
+    )
+    assert seen == [0, 1] and len(history.history["val_loss"]) == 2
+    np.testing.assert_allclose(history.history["loss"], expected.history["loss"], rtol=1e-6)
+    np.testing.assert_allclose(history.history["val_loss"], expected.history["val_loss"], rtol=1e-6)
+    loss = model.evaluate_generator(batches(), steps=3, workers=2)
+    np.testing.assert_allclose(loss, other.evaluate(batches(), steps=3, verbose=0), rtol=1e-6)
+    inputs = [x for x, (_, _) in zip(((b[0],) for b in batches()), [(0, 0)] * 3, strict=False)]
+    predicted = model.predict_generator((x for x in inputs), steps=3, max_queue_size=5)
+    assert predicted.shape == (6, 1)
+    np.testing.assert_allclose(predicted[:2], model.predict(inputs[0][0], verbose=0), rtol=1e-5)
+    assert model.fit_generator(batches(), 2, 3, initial_epoch=2, verbose=0).epoch == [2]
+
+
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        ("total_loss", "adversarial_training or gradient_penalty"),
+        ("_make_train_function", "train_step"),
+        ("_feed_inputs", "train_step"),
+        ("_feed_targets", "train_step"),
+        ("_collected_trainable_weights", "trainable_weights"),
+        ("metrics_tensors", "add_metric inside compute_loss"),
+        ("nothing", "no attribute 'nothing'"),
+    ],
+)
+def test_what_is_gone(name, word):
+    model = make_model()
+    with pytest.raises(AttributeError, match=word):
+        getattr(model, name)
+    assert not hasattr(model, name)
+
+
+def test_assigning_the_train_function():
+    model = make_model()
+    with pytest.raises(AttributeError, match="train_function cannot be replaced.*adversarial_training"):
+        model.train_function = lambda *args: None
+    assert model.train_function is None
+    model.fit(batches(), steps_per_epoch=1, verbose=0)
+    assert callable(model.train_function)
+    with pytest.raises(AttributeError, match="cannot be replaced"):
+        model.train_function = lambda *args: None
+    model.fit(batches(), steps_per_epoch=1, verbose=0)
+    model.train_function = None  # what compile does
+
+
+def test_symbolic_losses():
+    model = make_model()
+    with pytest.raises(ValueError, match="bert4keras2.layers.Loss"):
+        model.add_loss(keras.ops.mean(model.output))
+    with pytest.raises(NotImplementedError, match="add_metric inside compute_loss"):
+        model.add_metric(model.output, name="mean")
+
+
+def test_search_layer():
+    i, j = keras.Input((4,)), keras.Input((4,))
+    first = keras.layers.Dense(3, name="a")
+    x = keras.layers.Activation("relu", name="b")(first(i))
+    inner = keras.Model(i, x, name="inner")
+    outer = keras.layers.Dense(2, name="c")(inner(j))
+    assert search_layer(outer, "a") is first and search_layer(x, "a") is first
+    assert search_layer(outer, "inner") is inner and search_layer(outer, "c").units == 2
+    assert search_layer([outer, x], "b").name == "b" and search_layer(inner, "a") is first
+    assert search_layer(outer, "nothing") is None and search_layer(x, "c") is None
+    assert search_layer(x, "a", exclude_from=["b"]) is None and search_layer(x, "a", exclude_from={first}) is None
+    visited = set()
+    assert search_layer(x, "nothing", exclude_from=visited) is None and first in visited
+    with pytest.raises(TypeError, match="symbolic tensor.*model.output"):
+        search_layer(np.ones(2), "a")
+
+
+def test_environment(monkeypatch):
+    assert get_available_gpus() == [] or all(isinstance(name, str) for name in get_available_gpus())
+    assert is_tf_keras is False
+    assert issubclass(Model, keras.Model) and script_keras.Model is Model
