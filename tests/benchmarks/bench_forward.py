@@ -103,9 +103,7 @@ def main() -> None:
     for name, values in times.items():
         print(f"{name}: median {statistics.median(values):.0f} ms, {min(values):.0f} to {max(values):.0f}")
     quarter = sorted(ratios)[len(ratios) // 4], sorted(ratios)[3 * len(ratios) // 4]
-    print(
-        f"ours / keras-hub: median {statistics.median(ratios):.3f}, quartiles {quarter[0]:.3f} to {quarter[1]:.3f}"
-    )
+    print(f"ours / keras-hub: median {statistics.median(ratios):.3f}, quartiles {quarter[0]:.3f} to {quarter[1]:.3f}")
 
 
 if __name__ == "__main__":

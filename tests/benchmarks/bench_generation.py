@@ -54,8 +54,8 @@ def compare(name, recompute, cached, rounds) -> None:
     slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratios = sorted(a / b for a, b in pairs)
     print(
-        f"{name}: recompute {slow:.2f} s, cached {fast:.3f} s, ratio {statistics.median(ratios):.1f} ({ratios[0]:.1f} to "
-        f"{ratios[-1]:.1f}); first calls {first[0]:.1f} s and {first[1]:.1f} s",
+        f"{name}: recompute {slow:.2f} s, cached {fast:.3f} s, ratio {statistics.median(ratios):.1f} "
+        f"({ratios[0]:.1f} to {ratios[-1]:.1f}); first calls {first[0]:.1f} s and {first[1]:.1f} s",
         flush=True,
     )
 
