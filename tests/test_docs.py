@@ -15,7 +15,10 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
 
 
-@pytest.mark.parametrize("page", ["docs/models.md", "docs/checkpoints.md", "docs/training.md", "docs/decoding.md"])
+PAGES = ["models", "checkpoints", "training", "decoding", "optimizers", "embeddings", "generation"]
+
+
+@pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()

@@ -9,8 +9,8 @@ import keras
 __all__ = ["GONE_FROM_MODELS", "GONE_FROM_OPTIMIZERS", "ClassicMethods"]
 
 _STEP = (
-    "for adversarial training or a gradient penalty use adversarial_training or gradient_penalty of"
-    " bert4keras2.training; for other ways to train, override train_step in a subclass of keras.models.Model"
+    "for adversarial training, a gradient penalty and other ways to train, override train_step in a subclass of"
+    " keras.models.Model"
 )
 _LOSS = "compute it in compute_loss of a bert4keras2.layers.Loss layer, which adds it to what `fit` minimises"
 _METRIC = "report it with add_metric inside compute_loss of a bert4keras2.layers.Loss layer, or compile(metrics=[...])"

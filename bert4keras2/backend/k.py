@@ -22,8 +22,8 @@ _NO_CONTROL = "nothing is left to do: variables have their values from the start
 
 # What belonged to graphs and sessions, and what to do in its place.
 GONE = {
-    "gradients": "for adversarial training or a gradient penalty use adversarial_training or gradient_penalty of"
-    f" bert4keras2.training; for other gradients {_TRAINING} (tf.GradientTape, jax.grad, torch.autograd)",
+    "gradients": f"for adversarial training, a gradient penalty and other gradients {_TRAINING} (tf.GradientTape,"
+    " jax.grad, torch.autograd)",
     "get_session": _SESSION,
     "set_session": _SESSION,
     "get_graph": _SESSION,

@@ -24,8 +24,8 @@ class Cache:
     """All that a model has to remember of the tokens that it has seen.
 
     Args:
-        attention: (keys, values) of each self-attention layer, (R, L, H, D) each.
-        cross: (keys, values) of each cross-attention layer, (R, S, H, D) each.
+        attention: (keys, values) of each self-attention layer, (R, H, L, D) each.
+        cross: (keys, values) of each cross-attention layer, (R, H, S, D) each.
         lengths: (R,) integers, how many tokens the prompt of each row has.
         prompt: (R, P) booleans, true at the prompt's tokens but for those of id 0, which models take for padding.
         after: (R, N) booleans, the same for what followed.
@@ -43,7 +43,9 @@ class Cache:
 
     def tree(self) -> dict[str, Any]:
         """Return the tensors as nested dicts and lists, () for what there is not; `Cache.of` makes a cache of it."""
-        memory = () if self.memory is None else (self.memory.states, () if self.memory.mask is None else self.memory.mask)
+        memory: Any = ()
+        if self.memory is not None:
+            memory = (self.memory.states, () if self.memory.mask is None else self.memory.mask)
         return {
             "attention": [tuple(pair) for pair in self.attention],
             "cross": [tuple(pair) for pair in self.cross],
@@ -106,10 +108,10 @@ def prefill(
 
 
 def _widen(tensor: Any, room: int) -> Any:
-    """Return keys or values (R, P, H, D) with `room` empty places after them."""
+    """Return keys or values (R, H, P, D) with `room` empty places after them."""
     from keras import ops
 
-    return ops.pad(tensor, [[0, 0], [0, room], [0, 0], [0, 0]])
+    return ops.pad(tensor, [[0, 0], [0, 0], [0, room], [0, 0]])
 
 
 def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any):
@@ -130,7 +132,7 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any):
     from bert4keras2.models.transformer import Context
 
     length = cache.prompt.shape[1]
-    room = cache.attention[0][0].shape[1] - length
+    room = cache.attention[0][0].shape[2] - length
     new = t + ops.arange(tokens.shape[1], dtype="int32")
     position = ops.expand_dims(cache.lengths, 1) + ops.expand_dims(new, 0)
     later = ops.expand_dims(ops.arange(room, dtype="int32"), 0) <= ops.expand_dims(new, 1)  # (T, N)

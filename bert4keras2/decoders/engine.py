@@ -55,8 +55,8 @@ class Engine:
         config = transformer.config
         if config.stack == "encoder" or (config.stack == "single" and config.application == "encoder"):
             raise ValueError(
-                f"A {config.family} model with application='encoder' sees what follows a token and cannot generate: build "
-                "it with application='lm' or 'unilm'"
+                f"A {config.family} model with application='encoder' sees what follows a token and cannot generate: "
+                "build it with application='lm' or 'unilm'"
             )
         self.transformer = transformer
         self.encoder, self.decoder = transformer.halves if config.stack == "seq2seq" else (None, transformer)
@@ -178,9 +178,8 @@ class Engine:
 
         extra = self.transformer.additional_input_layers
         own, rest = inputs[: len(inputs) - len(extra)], inputs[len(inputs) - len(extra) :]
-        tensors = [
-            ops.convert_to_tensor(array, dtype="int32" if np.asarray(array).dtype.kind in "iu" else None) for array in own
-        ]
+        ids = ["int32" if np.asarray(array).dtype.kind in "iu" else None for array in own]
+        tensors = [ops.convert_to_tensor(array, dtype=dtype) for array, dtype in zip(own, ids, strict=True)]
         lengths = ops.convert_to_tensor(lengths, dtype="int32")
         condition = self.transformer.layer_norm_cond
         if condition is None:

@@ -44,8 +44,7 @@ def attend(
         dropout: a function applied to the weights, or None.
         previous_scores: (B, H, T, S) scores of the layer before, added to these (RealFormer, arXiv:2012.11747).
         return_scores: also return the scores, scaled but before bias, mask and previous scores.
-        by_head: keys and values are (B, H, S, D), as caches hold them: a step of generation then reads them in order,
-            which XLA does in a twelfth of the time.
+        by_head: keys and values are (B, H, S, D), as caches hold them: a step of generation then reads them in order.
 
     Returns:
         (B, T, H, Dv), or that and (B, H, T, S) scores.
@@ -95,7 +94,9 @@ def write_cache(cache, key, value, index):
     new = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
     if not cache:
         return new
-    return tuple(ops.slice_update(old, (0, 0, index, 0), ops.cast(x, old.dtype)) for old, x in zip(cache, new, strict=True))
+    return tuple(
+        ops.slice_update(old, (0, 0, index, 0), ops.cast(x, old.dtype)) for old, x in zip(cache, new, strict=True)
+    )
 
 
 def positional(layer, rest: list, a_bias: bool | None, p_bias: str | None):

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["ATTRIBUTES", "K_FUNCTIONS", "MODULES", "NAMES", "TENSORFLOW", "Note", "find_constructs"]
 
-ADVERSARIAL = (
-    "adversarial_training or gradient_penalty of bert4keras2.training do it in one call; for other gradients override"
-    " train_step of keras.models.Model"
-)
+ADVERSARIAL = "adversarial training and gradient penalties: override train_step of keras.models.Model"
 SESSION = "there are no sessions and graphs: values are there when they are computed; K.function for parts of a model"
 MEMORY = "tf.config.experimental.set_memory_growth(gpu, True), for gpu in tf.config.list_physical_devices('GPU')"
 LOSS_LAYER = "compute it in compute_loss of a bert4keras2.layers.Loss layer"

@@ -58,8 +58,8 @@ class Transformer(Blocks, CheckpointMixin):
         additional_input_layers: symbolic inputs to append to the model's own.
         layers: layers by name to share with another model instead of creating them.
 
-    After `build`, `model` is the Keras model, `inputs` and `outputs` its symbolic ends, `layers` its layers by name, and
-    `hidden_states` the (B, T, C) tensors after the embeddings and after each block, the last one as heads see it.
+    After `build`, `model` is the Keras model, `inputs` and `outputs` its symbolic ends, `layers` its layers by name,
+    and `hidden_states` the (B, T, C) tensors after the embeddings and after each block, the last one as heads see it.
     """
 
     family: str | None = None
@@ -268,5 +268,6 @@ class Transformer(Blocks, CheckpointMixin):
         x = inputs
         if self.config.output_norm:
             x = self.normalize(x, "Output-Norm")
-            x = self.hidden_states[-1] = self.apply(x, Dropout, rate=self.config.dropout_rate, name="Output-Dropout")
+            x = self.apply(x, Dropout, rate=self.config.dropout_rate, name="Output-Dropout")
+            self.hidden_states[-1] = x
         return heads.outputs(self, x)

@@ -18,8 +18,8 @@ def validate(config: Any) -> None:
         )
     if config.stack != "single" and config.application != "encoder":
         raise ValueError(
-            f"application={config.application!r} is for models of one stack; {config.family} has an encoder and a decoder "
-            "(model='..._encoder' and '..._decoder' build one of them)"
+            f"application={config.application!r} is for models of one stack; {config.family} has an encoder and a "
+            "decoder (model='..._encoder' and '..._decoder' build one of them)"
         )
     if config.stack in ("encoder", "seq2seq", "decoder"):
         for option in ("with_pool", "with_nsp", "with_mlm", "hierarchical_position", "custom_position_ids"):

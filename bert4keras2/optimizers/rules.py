@@ -87,6 +87,13 @@ class Composable:
     _counts_micro_steps = False
     step_change = None
 
+    def __getattr__(self, name: str) -> Any:
+        from bert4keras2.backend.classic import GONE_FROM_OPTIMIZERS
+
+        if name in GONE_FROM_OPTIMIZERS:
+            raise AttributeError(f"Keras 3's optimizers have no {name}: {GONE_FROM_OPTIMIZERS[name]}")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
     def __init__(self, *args: Any, **kwargs: Any):
         waiting = vars(self).get("_waiting_rules", ())
         if args:

@@ -61,7 +61,7 @@ def test_generators():
 @pytest.mark.parametrize(
     "name, word",
     [
-        ("total_loss", "adversarial_training or gradient_penalty"),
+        ("total_loss", "adversarial training, a gradient penalty"),
         ("_make_train_function", "train_step"),
         ("_feed_inputs", "train_step"),
         ("_feed_targets", "train_step"),
@@ -79,7 +79,7 @@ def test_what_is_gone(name, word):
 
 def test_assigning_the_train_function():
     model = make_model()
-    with pytest.raises(AttributeError, match="train_function cannot be replaced.*adversarial_training"):
+    with pytest.raises(AttributeError, match="train_function cannot be replaced.*adversarial training"):
         model.train_function = lambda *args: None
     assert model.train_function is None
     model.fit(batches(), steps_per_epoch=1, verbose=0)

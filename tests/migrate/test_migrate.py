@@ -126,12 +126,12 @@ def test_scripts_without_bert4keras_are_left_alone():
 @pytest.mark.parametrize(
     "source, construct, word",
     [
-        ("from bert4keras.backend import K\nK.gradients(a, b)\n", "K.gradients", "gradient_penalty"),
+        ("from bert4keras.backend import K\nK.gradients(a, b)\n", "K.gradients", "train_step"),
         ("from keras import backend as B\nB.get_session()\n", "B.get_session", "no sessions"),
         ("import keras\nkeras.backend.set_session(s)\n", "keras.backend.set_session", "no sessions"),
         ("\nloss = model.total_loss\n", "model.total_loss", "compute_loss"),
-        ("\nmodel._make_train_function()\n", "model._make_train_function", "adversarial_training"),
-        ("\nmodel.train_function = f\n", "model.train_function = ...", "adversarial_training"),
+        ("\nmodel._make_train_function()\n", "model._make_train_function", "train_step"),
+        ("\nmodel.train_function = f\n", "model.train_function = ...", "train_step"),
         ("\nfor x in model._feed_inputs: pass\n", "model._feed_inputs", "train_step"),
         ("\nself.optimizer.get_updates(a, b)\n", "self.optimizer.get_updates", "update_step"),
         ("import tensorflow as tf\ntf.Session()\n", "tf.Session", "no sessions"),

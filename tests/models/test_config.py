@@ -199,7 +199,10 @@ NAMES = {
     "albert": (["Embedding-Position", "Embedding-Norm", *HEADS, *MLM], [name.replace("-{}", "") for name in BLOCK]),
     "albert_unshared": (["Embedding-Position", "Embedding-Norm", *HEADS, *MLM], BLOCK),
     "nezha": (["Embedding-Relative-Position", "Embedding-Norm", *HEADS, *MLM], BLOCK),
-    "electra": (["Embedding-Position", "Embedding-Norm", *MLM, "Discriminator-Dense", "Discriminator-Prediction"], BLOCK),
+    "electra": (
+        ["Embedding-Position", "Embedding-Norm", *MLM, "Discriminator-Dense", "Discriminator-Prediction"],
+        BLOCK,
+    ),
     "roformer": (["Embedding-Norm", *HEADS, *MLM], BLOCK),
     "roformer_v2": (V2, BLOCK),
     "gau_alpha": (V2, [f"Transformer-{{}}-GatedAttentionUnit{part}" for part in ("", "-Dropout", "-Add", "-Norm")]),
