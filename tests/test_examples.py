@@ -51,10 +51,41 @@ def test_tnews_files(tmp_path):
         ("basic_extract_features.py", [], "mean nothing"),
         ("basic_masked_language_model.py", ["--epochs", "1"], "tiny"),
         ("task_sentiment.py", [], "tiny"),
+        ("basic_gen_synonyms.py", ["--samples", "8", "--show", "3", "--maxlen", "8"], "mean nothing"),
+        ("basic_gibbs_sampling.py", ["--steps", "20", "--burn-in", "5", "--masks", "8"], "mean nothing"),
+        ("basic_constrained_decoding.py", [], "arbitrary"),
+        ("basic_constrained_decoding.py", ["--beams", "2"], "arbitrary"),
+        ("basic_dialogue.py", ["--epochs", "1", "你好"], "tiny"),
+        ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8"], "tiny"),
+        ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8", "--model", "t5_pegasus"], "tiny"),
     ],
 )
 def test_runs(script, arguments, says, tmp_path):
     assert says in run(script, tmp_path, *arguments)
+
+
+@pytest.mark.slow
+def test_titles_are_learned(tmp_path):
+    """The tiny model writes better titles than the beginning of the text is."""
+    text = run("task_seq2seq_autotitle.py", tmp_path, "--beams", "1")
+    found, copied = (float(number) for number in re.findall(r"ROUGE-L ([\d.]+)(?:, exact|$)", text, re.M))
+    assert found > copied + 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["nezha_gpt", "cdial_gpt"])
+def test_dialogue_is_learned(model, tmp_path):
+    """The second question is answered as in the talk that began like this one."""
+    lines = run("basic_dialogue.py", tmp_path, "--model", model).splitlines()
+    assert lines[lines.index("> 你好") + 1] == "你好呀"
+    assert lines[lines.index("> 今天天气怎么样") + 1] == "外面出太阳了"
+
+
+@pytest.mark.slow
+def test_condition_is_learned(tmp_path):
+    text = run("task_conditional_language_model.py", tmp_path, "--epochs", "15", "--samples", "2")
+    own, other = map(float, re.search(r"with their class ([\d.]+), with the other class ([\d.]+)", text).groups())
+    assert own < other - 0.1
 
 
 def test_sizes():

@@ -61,7 +61,8 @@ class CachedLastToken:
     def _start(self, arrays: list[np.ndarray]) -> np.ndarray:
         sequences = self._sequences(arrays)
         length = width = sequences[0].shape[1]
-        width = width if self.decoder else padded_length(width)
+        if not self.decoder:
+            width = max(width, min(padded_length(width), self.engine.positions or padded_length(width)))
         padded = [np.pad(array, [[0, 0], [0, width - array.shape[1]]]) for array in sequences]
         given = [arrays[0], *padded] if self.decoder else padded
         scores, self.tree = self.engine.open(given, [length] * len(given[0]), self.room)

@@ -94,6 +94,7 @@ def _shifted(history: Any, by: int) -> Any:
     """Return the history moved to the left by so many places, filled with 0."""
     from keras import ops
 
+    by = min(by, history.shape[1])
     return ops.pad(history[:, by:], [[0, 0], [0, by]]) if by else history
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.decoders.cache import Cache, Memory, advance, prefill, reorder, repeat
+from bert4keras2.decoders.cache import Cache, Memory, advance, prefill, repeat
 from bert4keras2.decoders.choose import Rules
 from bert4keras2.decoders.loops import beam_loop, beam_start, sample_loop, sample_start
 
@@ -143,11 +143,9 @@ class Engine:
         def function(tree, rows, tokens, segments, t):
             from keras import tree as trees
 
-            cache = Cache.of(tree)
             if not _absent(rows):
-                same = rows.shape[0] == cache.prompt.shape[0]
-                cache = reorder(cache, rows) if same else Cache.of(trees.map_structure(lambda x: _take(x, rows), tree))
-            logits, cache = advance(self.decoder, cache, tokens, None if _absent(segments) else segments, t)
+                tree = trees.map_structure(lambda x: _take(x, rows), tree)
+            logits, cache = advance(self.decoder, Cache.of(tree), tokens, None if _absent(segments) else segments, t)
             return logits, cache.tree()
 
         rows = () if rows is None else rows.astype("int32")
@@ -188,7 +186,7 @@ class Engine:
             import keras
 
             self._condition = keras.Model(extra, condition)
-        return tensors, lengths, self._condition(rest if len(rest) > 1 else rest[0], training=False)
+        return tensors, lengths, self._condition(list(rest), training=False)
 
     # -- compiling -------------------------------------------------------------------------------------------
 

@@ -65,6 +65,13 @@ class Generator:
         batch_size: int = 32,
     ):
         self.engine = engine_of(model)
+        config = self.engine.config
+        if config.stack == "decoder" or (config.stack == "seq2seq" and not config.with_lm):
+            what = "half of an encoder-decoder" if config.stack == "decoder" else "built with with_lm=False"
+            raise ValueError(
+                f"This {config.family} model is {what}: a Generator needs the whole encoder-decoder, scores of tokens "
+                "included"
+            )
         self.tokenizer = tokenizer
         if end_id is None:
             end_id = tokenizer._token_end_id if getattr(tokenizer, "_token_end", None) is not None else ()
@@ -89,11 +96,12 @@ class Generator:
         Raises:
             ValueError: for options that cannot be, or a prompt longer than the model's positions.
         """
-        single = isinstance(texts, str | tuple) or (isinstance(texts, list) and bool(texts) and _is_id(texts[0]))
+        single = _is_prompt(texts)
         many = [texts] if single else list(texts)
-        chosen = Options(**options).checked()
+        chosen = Options.of(options)
         prompts = [self._prompt(text) for text in many]
         extra = [np.asarray(array) for array in extra]
+        self._check_extra(extra, len(prompts))
         results: list[Any] = [None] * len(prompts)
         # Prompts of like lengths share a run, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: (padded_length(len(prompts[i].ids)), i))
@@ -114,30 +122,45 @@ class Generator:
             text: one prompt.
             max_new_tokens, extra, **options: as in `generate`; strategy "greedy" or "sample".
         """
-        chosen = Options(**options).checked()
+        chosen = Options.of(options)
         if chosen.strategy == "beam" or chosen.num_return > 1:
             raise ValueError("stream() follows one text, so strategy is 'greedy' or 'sample' and num_return is 1")
         if self.tokenizer is None:
             raise ValueError("stream() yields text, so the Generator needs a tokenizer")
-        run = self._run([self._prompt(text)], max_new_tokens, chosen, [np.asarray(a) for a in extra], [0])
+        extra = [np.asarray(array) for array in extra]
+        self._check_extra(extra, 1)
+        run = self._run([self._prompt(text)], max_new_tokens, chosen, extra, [0])
         return run.pieces()
 
-    def score(self, texts: Sequence[Any], continuations: Sequence[Sequence[Any]], end: bool = False) -> list[np.ndarray]:
+    def score(
+        self,
+        texts: Sequence[Any],
+        continuations: Sequence[Sequence[Any]],
+        end: bool = False,
+        extra: Sequence[Any] = (),
+    ) -> list[np.ndarray]:
         """Return the log-probability of each of several continuations of each prompt, in one batch.
 
         Args:
             texts: prompts.
             continuations: for each prompt its candidates, texts or lists of ids.
             end: count the end token after each candidate.
+            extra: as in `generate`.
 
         Returns:
             For each prompt an array (number of its candidates,) of sums of log-probabilities.
         """
-        if isinstance(texts, str) or len(texts) != len(continuations):
-            raise ValueError("score() takes a list of prompts and for each of them a list of candidates")
+        if _is_prompt(texts) or len(texts) != len(continuations) or any(map(_is_prompt, continuations)):
+            raise ValueError(
+                "score() takes a list of prompts and for each of them a list of candidates: score([prompt], [[a, b]])"
+            )
+        if end and not self.end_ids:
+            raise ValueError("end=True counts an end token, and there is none: Generator(..., end_id=...)")
         prompts = [self._prompt(text) for text in texts]
         candidates = [[self._candidate(one, end) for one in group] for group in continuations]
-        return log_probabilities(self.engine, self.prompter, prompts, candidates)
+        extra = [np.asarray(array) for array in extra]
+        self._check_extra(extra, len(prompts))
+        return log_probabilities(self.engine, self.prompter, prompts, candidates, extra)
 
     def _candidate(self, one: Any, end: bool) -> list[int]:
         if isinstance(one, str):
@@ -147,30 +170,50 @@ class Generator:
         ids = [int(i) for i in one] + ([self.end_ids[0]] if end else [])
         if not ids:
             raise ValueError("A candidate without tokens has no probability to speak of: pass end=True or drop it")
+        self._check_ids(ids, "candidate")
         return ids
 
     def _prompt(self, text: Any) -> Prompt:
         prompt, known = self.prompter(text), self.engine.positions
         if known is not None and len(prompt.start) >= known:
             raise ValueError(
-                f"The prompt has {len(prompt.start)} tokens, but the model knows {known} positions and needs one for what "
-                "follows: shorten it (Generator(..., maxlen=...)) or build the model with hierarchical_position=True"
+                f"The prompt has {len(prompt.start)} tokens, but the model knows {known} positions and needs one for "
+                "what follows: shorten it (Generator(..., maxlen=...)) or "
+                "build the model with hierarchical_position=True"
             )
-        size = self.engine.config.rows
-        worst = next((i for i in prompt.ids if not 0 <= i < size), None)
-        if worst is not None:
-            raise ValueError(
-                f"The prompt has id {worst}, but the model's vocabulary has {size} ids: is the tokenizer that of the model, "
-                "and were keep_tokens given to build_transformer_model as load_vocab returned them?"
-            )
+        self._check_ids(prompt.ids, "prompt")
         return prompt
 
-    def _run(self, prompts: list[Prompt], most: int, options: Options, extra: list[np.ndarray], order: list[int]) -> Any:
+    def _check_ids(self, ids: list[int], what: str) -> None:
+        size = self.engine.config.rows
+        worst = next((i for i in ids if not 0 <= i < size), None)
+        if worst is not None:
+            raise ValueError(
+                f"The {what} has id {worst}, but the model's vocabulary has {size} ids: is the tokenizer that of the "
+                "model, and were keep_tokens given to build_transformer_model as load_vocab returned them?"
+            )
+
+    def _check_extra(self, extra: list[np.ndarray], rows: int) -> None:
+        wanted = len(self.engine.transformer.additional_input_layers)
+        if len(extra) != wanted or any(not array.ndim or len(array) != rows for array in extra):
+            raise ValueError(
+                f"The model has {wanted} additional inputs, so extra is a list of {wanted} arrays with {rows} rows, "
+                f"one for each prompt; it holds {[array.shape for array in extra]}"
+            )
+
+    def _run(
+        self, prompts: list[Prompt], most: int, options: Options, extra: list[np.ndarray], order: list[int]
+    ) -> Any:
         if most < 1:
             raise ValueError(f"max_new_tokens is at least 1, not {most}")
         kind = BeamRun if options.strategy == "beam" else SampleRun
         return kind(self, prompts, most, options, extra, order)
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | np.integer)
+def _is_prompt(value: Any) -> bool:
+    """Whether a value is one prompt rather than a list of them: a text, ids, or a tuple (ids, segments)."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, tuple) and len(value) == 2 and not any(isinstance(part, str) for part in value):
+        return True
+    return isinstance(value, list | tuple | np.ndarray) and len(value) > 0 and isinstance(value[0], int | np.integer)

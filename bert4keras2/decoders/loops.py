@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from bert4keras2.decoders.cache import Cache, advance, reorder
@@ -31,13 +32,13 @@ def sample_start(logits: Any, cache: Cache, tokens: Any) -> dict[str, Any]:
         "tokens": ops.zeros((rows, room), dtype="int32"),
         "done": ops.zeros((rows,), dtype="bool"),
         "count": ops.zeros((rows,), dtype="int32"),
-        "score": ops.zeros((rows,), dtype="float32"),
+        "gains": ops.zeros((rows, room), dtype="float32"),
     }
 
 
 def room_of(cache: Cache) -> int:
     """Return how many tokens may follow the prompts of a cache."""
-    return cache.attention[0][0].shape[1] - cache.prompt.shape[1]
+    return cache.attention[0][0].shape[2] - cache.prompt.shape[1]
 
 
 def sample_loop(transformer: Any, state: dict, rules: Rules, greedy: bool, inputs: dict[str, Any]) -> dict:
@@ -77,19 +78,35 @@ def sample_loop(transformer: Any, state: dict, rules: Rules, greedy: bool, input
         column = ops.expand_dims(token, 1)
         count = state["count"] + ops.cast(ops.logical_not(done), "int32")
         ended = ops.logical_or(done, ops.logical_or(_is_end(token, rules), count >= inputs["limit"]))
+        cache = _within_table(cache, transformer.config, t)
         following, cache = advance(transformer, cache, column, _segments(inputs, column), t)
         return {
             "t": t + 1,
             "logits": following[:, 0],
             "cache": cache.tree(),
-            "history": ops.where(ops.logical_and(place, ops.expand_dims(ops.logical_not(done), 1)), column, state["history"]),
+            "history": ops.where(
+                ops.logical_and(place, ops.expand_dims(ops.logical_not(done), 1)), column, state["history"]
+            ),
             "tokens": ops.where(here, column, state["tokens"]),
             "done": ended,
             "count": count,
-            "score": state["score"] + ops.where(done, 0.0, gain),
+            "gains": ops.where(here, ops.expand_dims(ops.where(done, 0.0, gain), 1), state["gains"]),
         }
 
     return loop(going_on, body, state)
+
+
+def _within_table(cache: Cache, config: Any, t: Any) -> Cache:
+    """Return a cache whose next position is one of the table of absolute positions.
+
+    Rows that are done run along with the others; without this, a long prompt's would leave the table.
+    """
+    from keras import ops
+
+    if config.position != "absolute":
+        return cache
+    known = config.max_position**2 if config.hierarchical_position else config.max_position
+    return dataclasses.replace(cache, lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 
 def loop(going_on: Any, body: Any, state: dict) -> dict:
@@ -150,6 +167,7 @@ def beam_start(logits: Any, cache: Cache, tokens: Any, beams: int) -> dict[str, 
         "kept_sum": ops.full((batch, beams), LOWEST, dtype="float32"),
         "kept_count": ops.zeros((batch, beams), dtype="int32"),
         "done": ops.zeros((batch,), dtype="bool"),
+        "count": ops.zeros((batch,), dtype="int32"),
     }
 
 
@@ -181,8 +199,9 @@ def beam_loop(transformer: Any, state: dict, rules: Rules, beams: int, inputs: d
         if not _absent(inputs["bias"]):
             scores = scores + inputs["bias"]
         total = ops.expand_dims(state["score"], 2) + ops.reshape(scores, (batch, beams, size))
-        # Twice as many candidates as beams: half of them may end, and there are still K that go on.
-        best, index = ops.top_k(ops.reshape(total, (batch, beams * size)), 2 * beams)
+        # Each beam may end in as many ways as there are end ids, and there must still be K candidates that go on.
+        most = min((1 + max(1, len(rules.end_ids))) * beams, beams * size)
+        best, index = ops.top_k(ops.reshape(total, (batch, beams * size)), most)
         parent, token = index // size, ops.cast(index % size, "int32")
         here = ops.reshape(ops.arange(state["tokens"].shape[2], dtype="int32"), (1, 1, -1)) == t
         texts = ops.where(here, ops.expand_dims(token, 2), _of_beams(state["tokens"], parent))
@@ -201,7 +220,8 @@ def beam_loop(transformer: Any, state: dict, rules: Rules, beams: int, inputs: d
         hope = on[:, 0] / ops.where(inputs["length_penalty"] > 0, longest, now)
         done = ops.logical_or(state["done"], t + 1 >= inputs["limit"])
         done = ops.logical_or(done, ops.min(kept["kept_score"], axis=1) >= hope)
-        following, cache = advance(transformer, reorder(cache, rows), column, _segments(inputs, column), t)
+        cache = _within_table(reorder(cache, rows), transformer.config, t)
+        following, cache = advance(transformer, cache, column, _segments(inputs, column), t)
         old = ops.expand_dims(state["done"], 1)
         return {
             "t": t + 1,
@@ -215,6 +235,7 @@ def beam_loop(transformer: Any, state: dict, rules: Rules, beams: int, inputs: d
                 for name, value in kept.items()
             },
             "done": done,
+            "count": ops.where(state["done"], state["count"], t + 1),
         }
 
     return loop(going_on, body, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,6 +54,25 @@ class Options:
     seed: int | None = None
     stop: str | Sequence[str] = ()
 
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Options:
+        """Return checked options from keyword arguments.
+
+        Raises:
+            TypeError: for a name that is no option.
+            ValueError: as `checked`, and for num_beams where no beams are searched.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in given:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1, 0.5)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"There is no option {name!r}.{hint} The options are {', '.join(names)}")
+        chosen = cls(**given).checked()
+        if "num_beams" in given and chosen.strategy != "beam":
+            raise ValueError(f"num_beams is for strategy='beam', not {chosen.strategy!r}")
+        return chosen
+
     @property
     def rows(self) -> int:
         """How many rows a prompt takes."""
@@ -86,7 +106,8 @@ class Options:
                 raise ValueError(f"{name} is above 0, not {getattr(self, name)!r}")
         if self.strategy == "beam" and self.num_return > self.num_beams:
             raise ValueError(
-                f"num_return {self.num_return} is more than the {self.num_beams} beams that a search keeps: raise num_beams"
+                f"num_return {self.num_return} is more than the {self.num_beams} beams that a search keeps: raise "
+                "num_beams"
             )
         if self.strategy == "greedy" and self.num_return > 1:
             raise ValueError("Greedy decoding has one result: take strategy='sample' or 'beam' for num_return above 1")
@@ -94,6 +115,8 @@ class Options:
         drawing += ["temperature"] if self.temperature != 1 else []
         if self.strategy != "sample" and drawing:
             raise ValueError(f"{drawing[0]} is for strategy='sample', not {self.strategy!r}")
+        if self.strategy != "beam" and self.length_penalty != 0:
+            raise ValueError(f"length_penalty is for strategy='beam', not {self.strategy!r}")
         if any(not isinstance(text, str) or not text for text in self.stops):
             raise ValueError(f"stop holds texts that are not empty, not {self.stop!r}")
         return self

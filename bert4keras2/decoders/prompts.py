@@ -85,7 +85,9 @@ class Prompter:
             raise ValueError(f"A prompt has {len(ids)} ids and {len(segments)} segment ids: give one for each")
         if self.maxlen is not None:
             ids, segments = ids[: self.maxlen], segments[: self.maxlen]
-        return Prompt(ids, segments if self.config.segment_vocab_size else None, self.answer() if self.seq2seq else None)
+        return Prompt(
+            ids, segments if self.config.segment_vocab_size else None, self.answer() if self.seq2seq else None
+        )
 
     def answer(self) -> list[int]:
         """Return the ids that a decoder starts from."""
@@ -113,9 +115,13 @@ class Prompter:
 
     def arrays(self, prompts: list[Prompt]) -> list[np.ndarray]:
         """Return the model's inputs (R, P) for prompts, padded with 0."""
-        first = [_padded([prompt.ids for prompt in prompts])]
+        config, most = self.config, None
+        if config.position == "absolute":
+            # A table whose size is no multiple of 16 ends before the padding would.
+            most = config.max_position**2 if config.hierarchical_position else config.max_position
+        first = [_padded([prompt.ids for prompt in prompts], most=most)]
         if self.config.segment_vocab_size:
-            first.append(_padded([prompt.segments for prompt in prompts]))
+            first.append(_padded([prompt.segments for prompt in prompts], most=most))
         if self.seq2seq:
             first.append(_padded([prompt.answer for prompt in prompts], multiple=1))
         if self.config.custom_position_ids:
@@ -133,9 +139,10 @@ class Prompter:
         return np.asarray([prompt.segments[-1] for prompt in prompts], "int32")
 
 
-def _padded(rows: list[list[int]], multiple: int = MULTIPLE) -> np.ndarray:
-    width = max(len(row) for row in rows)
-    width = padded_length(width, multiple) if multiple > 1 else width
+def _padded(rows: list[list[int]], multiple: int = MULTIPLE, most: int | None = None) -> np.ndarray:
+    longest = max(len(row) for row in rows)
+    width = padded_length(longest, multiple) if multiple > 1 else longest
+    width = width if most is None else max(longest, min(width, most))
     array = np.zeros((len(rows), width), "int32")
     for target, row in zip(array, rows, strict=True):
         target[: len(row)] = row

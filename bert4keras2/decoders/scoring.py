@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,11 @@ __all__ = ["log_probabilities"]
 
 
 def log_probabilities(
-    engine: Any, prompter: Prompter, prompts: list[Prompt], candidates: list[list[list[int]]]
+    engine: Any,
+    prompter: Prompter,
+    prompts: list[Prompt],
+    candidates: list[list[list[int]]],
+    extra: Sequence[np.ndarray] = (),
 ) -> list[np.ndarray]:
     """Return for each prompt the sums of its candidates' log-probabilities.
 
@@ -21,10 +26,20 @@ def log_probabilities(
         prompter: that made the prompts.
         prompts: B of them.
         candidates: for each prompt lists of ids.
+        extra: arrays (B, ...) for the model's additional inputs.
     """
+    if not all(candidates):
+        wanted = [row for row, group in enumerate(candidates) if group]
+        chosen = (
+            [prompts[row] for row in wanted],
+            [candidates[row] for row in wanted],
+            [array[wanted] for array in extra],
+        )
+        found = dict(zip(wanted, log_probabilities(engine, prompter, *chosen) if wanted else [], strict=True))
+        return [found.get(row, np.zeros(0)) for row in range(len(prompts))]
     flat = [(row, ids) for row, group in enumerate(candidates) for ids in group]
     if not flat:
-        return [np.zeros(0) for _ in candidates]
+        return []
     length = max(len(ids) for _, ids in flat)
     known = engine.positions
     longest = max(len(prompts[row].start) + len(ids) for row, ids in flat)
@@ -32,19 +47,28 @@ def log_probabilities(
         raise ValueError(
             f"A prompt and its candidate have {longest} tokens together, but the model knows {known} positions"
         )
+    farthest = max(len(prompt.start) for prompt in prompts)
+    if known is not None and farthest + length > known and len(prompts) > 1:
+        # Side by side, the padding of a long prompt's candidates would leave the table of positions.
+        each = (
+            (prompts[i : i + 1], candidates[i : i + 1], [array[i : i + 1] for array in extra])
+            for i in range(len(prompts))
+        )
+        return [log_probabilities(engine, prompter, *one)[0] for one in each]
     room = padded_length(length)
-    first, tree = engine.open(prompter.arrays(prompts), [len(prompt.start) for prompt in prompts], room)
+    width = room if known is None else min(room, known - farthest)
+    first, tree = engine.open([*prompter.arrays(prompts), *extra], [len(prompt.start) for prompt in prompts], room)
     owner = np.asarray([row for row, _ in flat])
-    ids = np.zeros((len(flat), room), "int32")
+    ids = np.zeros((len(flat), width), "int32")
     for row, (_, own) in zip(ids, flat, strict=True):
         row[: len(own)] = own
     after = prompter.segments_after(prompts)
-    segments = None if after is None else np.repeat(after[owner][:, None], room, axis=1)
+    segments = None if after is None else np.repeat(after[owner][:, None], width, axis=1)
     scores, _ = engine.step(tree, ids, segments, 0, owner)
     # The prompt's scores speak of the first token, those after a token of the next one.
     scores = np.concatenate([first[owner][:, None], scores[:, :-1]], axis=1).astype("float64")
     scores -= scores.max(-1, keepdims=True)
     own = np.take_along_axis(scores, ids[..., None], axis=-1)[..., 0] - np.log(np.exp(scores).sum(-1))
-    counted = np.arange(room)[None] < np.asarray([len(one) for _, one in flat])[:, None]
+    counted = np.arange(width)[None] < np.asarray([len(one) for _, one in flat])[:, None]
     sums = (own * counted).sum(1)
     return [sums[owner == row] for row in range(len(prompts))]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "decoding.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (DOCS / "decoding.md").read_text("utf-8"), re.S | re.M)
 HEAVY = ("keras", "tensorflow", "jax", "torch")
 
 
@@ -44,10 +44,12 @@ def test_same_objects():
         assert callable(getattr(decoders, name))
 
 
-def test_page_shows_every_public_name():
+def test_pages_show_every_public_name():
     from bert4keras2 import decoders
 
-    assert [name for name in decoders.__all__ if not re.search(rf"\b{name}\b", "".join(BLOCKS))] == []
+    shown = "".join((DOCS / f"{page}.md").read_text("utf-8") for page in ("decoding", "generation", "generation_uses"))
+
+    assert [name for name in decoders.__all__ if not re.search(rf"\b{name}\b", shown)] == []
 
 
 @pytest.mark.backend
