@@ -88,19 +88,21 @@ class Blocks:
             heads=config.num_attention_heads,
             head_size=config.head_size,
             out_dim=config.hidden_size,
-            key_size=config.key_size,
-            use_bias=config.use_bias,
-            normalization=config.normalization,
-            attention_scale=config.attention_scale,
-            attention_dropout=config.attention_dropout_rate,
-            kernel_initializer=self.initializer,
             name=name,
             **kwargs,
         )
 
     def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
         """Return what an attention layer makes of x; its keys and values are handed to and taken from the context."""
-        context = self.context
+        config, context = self.config, self.context
+        kwargs |= {
+            "key_size": config.key_size,
+            "use_bias": config.use_bias,
+            "normalization": config.normalization,
+            "attention_scale": config.attention_scale,
+            "attention_dropout": config.attention_dropout_rate,
+            "kernel_initializer": self.initializer,
+        }
         arguments = {key: value for key, value in arguments.items() if value is not None}
         if context.caches is None:
             return self.apply(x, layer, arguments, **kwargs)
@@ -124,13 +126,7 @@ class Blocks:
             GatedAttentionUnit,
             arguments,
             units=config.intermediate_size,
-            key_size=config.key_size,
             activation=config.hidden_act,
-            use_bias=config.use_bias,
-            normalization=config.normalization,
-            attention_scale=config.attention_scale,
-            attention_dropout=config.attention_dropout_rate,
-            kernel_initializer=self.initializer,
             name=name,
         )
 
