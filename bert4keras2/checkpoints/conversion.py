@@ -14,7 +14,6 @@ import numpy as np
 from bert4keras2.checkpoints.dialects import config_for, family_in, spelt_out
 from bert4keras2.checkpoints.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError
 from bert4keras2.checkpoints.folder import companions, find_checkpoint, find_config, find_weights
-from bert4keras2.checkpoints.light import plain_module
 from bert4keras2.checkpoints.loader import table_for
 from bert4keras2.checkpoints.matching import Matches, Stored, keras2_matches, match
 from bert4keras2.checkpoints.readers import Reader, open_checkpoint
@@ -22,6 +21,7 @@ from bert4keras2.checkpoints.safetensors_files import write_safetensors
 from bert4keras2.checkpoints.suggest import layer_count, looks_like
 from bert4keras2.checkpoints.targets import publish, refuse_existing, staging, target_for
 from bert4keras2.checkpoints.transfer import Piece, Plan, equal, plan_for, value
+from bert4keras2.models.families import FAMILIES, family_of
 
 __all__ = ["Conversion", "UnknownVariablesError", "convert"]
 
@@ -192,7 +192,7 @@ def family_for(reader: Reader, settings: dict[str, Any], model: str | None = Non
         raise CheckpointError(
             f"Cannot tell which model {reader.path!r} is of (its variables: {shown}, ...). Pass its family as --model."
         )
-    return plain_module("families").family_of(named)[0]
+    return family_of(named)[0]
 
 
 def _by_layers(reader: Reader) -> str | None:
@@ -218,7 +218,7 @@ def matches_of(reader: Reader, family: str, settings: dict[str, Any]) -> Matches
     # ALBERT's blocks that are to go their own ways are one in the file: then the configuration alone counts them.
     layers = max(layer_count(reader.names()), layers if isinstance(layers, int) else 0)
     matches = match(reader.names(), table_for(family, source, reader), layers)
-    preset = plain_module("families").FAMILIES[family]
+    preset = FAMILIES[family]
     if not preset.get("share_blocks"):
         # The one block of ALBERT has been found once more under the names of each block.
         for path in [p for p in matches.found if p.startswith(("Transformer-M", "Transformer-F"))]:

@@ -6,7 +6,8 @@ from collections.abc import Container
 from typing import Any
 
 from bert4keras2.checkpoints.errors import CheckpointError
-from bert4keras2.checkpoints.light import plain_module
+from bert4keras2.models.families import guess_family
+from bert4keras2.models.hf_config import translated
 
 __all__ = ["config_for", "family_in", "spelt_out"]
 
@@ -44,12 +45,12 @@ def family_in(config: dict[str, Any]) -> str | None:
     Raises:
         ValueError: if it names one that cannot be built.
     """
-    return plain_module("families").guess_family(config)
+    return guess_family(config)
 
 
 def spelt_out(config: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a JSON file with all sizes under the names that TensorFlow releases use."""
-    found = plain_module("hf_config").translated(dict(config))
+    found = translated(dict(config))
     return {CLASSIC.get(key, key): value for key, value in found.items()}
 
 

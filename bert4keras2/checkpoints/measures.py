@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bert4keras2.checkpoints.light import plain_module
 from bert4keras2.checkpoints.matching import Matches
 from bert4keras2.checkpoints.readers import Reader
+from bert4keras2.models.families import FAMILIES
 
 __all__ = ["Shapes", "heads", "missing", "sizes", "structure"]
 
@@ -59,7 +59,7 @@ def sizes(shapes: Shapes, family: str) -> tuple[dict[str, int], dict[str, Any]]:
     Returns:
         The sizes, by the names that JSON files use, and the options of build_transformer_model that follow.
     """
-    preset = plain_module("families").FAMILIES[family]
+    preset = FAMILIES[family]
     found: dict[str, int] = {}
     options: dict[str, Any] = {}
     tokens, query = shapes.first("Embedding-Token/embeddings"), shapes.first(f"{BLOCK}.*Attention/q_dense/kernel")
@@ -110,7 +110,7 @@ def _head_options(shapes: Shapes) -> dict[str, Any]:
 def heads(shapes: Shapes, family: str) -> list[str]:
     """Return the titles of what a checkpoint holds besides its blocks."""
     found = [title for title, paths in GROUPS.items() if _begun(shapes, paths)]
-    preset = plain_module("families").FAMILIES[family]
+    preset = FAMILIES[family]
     if preset.get("stack") == "seq2seq":
         found += [s for s in ("encoder", "decoder") if any(p.startswith(s.capitalize()) for p in shapes.by_path)]
         if "Decoder-Output-LM/kernel" in shapes.by_path:
@@ -148,7 +148,7 @@ def missing(shapes: Shapes, family: str, layers: int) -> list[str]:
         family: of the model.
         layers: number of blocks that should be complete.
     """
-    preset = plain_module("families").FAMILIES[family]
+    preset = FAMILIES[family]
     plain_norm = preset.get("norm", {}).get("scale", True)
     wanted = ["Embedding-Token/embeddings"]
     if preset.get("position", "absolute") == "absolute":

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from bert4keras2.checkpoints.light import plain_module
+from bert4keras2.models.families import family_of
 
 __all__ = ["Released", "advice", "find_released", "markdown_table", "released", "where_from"]
 
@@ -38,7 +38,7 @@ class Released:
     @property
     def family(self) -> str:
         """Name of the family."""
-        return plain_module("families").family_of(self.model)[0]
+        return family_of(self.model)[0]
 
     @property
     def folders(self) -> list[str]:
