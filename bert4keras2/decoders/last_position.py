@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import weakref
 from typing import Any
 
 __all__ = ["last_token"]
 
-_MODELS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+# Where a model keeps the one made of it. Keras does not look for layers under such names, and what it shares with the
+# model would keep a model in a table of this module alive for ever.
+_MEMO = "__last_token__"
 
 # Activations whose value at a position depends on that position alone; softmax runs over the last axis.
 _ACTIVATIONS = (
@@ -38,9 +39,9 @@ def last_token(model: Any) -> Any:
 
     if not isinstance(model, keras.Model):
         raise ValueError(f"last_token() needs a functional Keras model, not {type(model).__name__}")
-    if model not in _MODELS:
-        _MODELS[model] = _build(model)
-    return _MODELS[model]
+    if _MEMO not in vars(model):
+        vars(model)[_MEMO] = _build(model)
+    return vars(model)[_MEMO]
 
 
 def _build(model: Any) -> Any:
