@@ -49,7 +49,12 @@ class Engine:
 
     Args:
         transformer: of one stack that generates (application "lm" or "unilm"), an encoder-decoder, or a decoder.
+
+    Attributes:
+        xla: whether TensorFlow compiles by XLA, which takes seconds for each set of shapes and then runs faster.
     """
+
+    xla = True
 
     def __init__(self, transformer: Any):
         config = transformer.config
@@ -203,7 +208,7 @@ class Engine:
         if backend == "tensorflow":
             import tensorflow as tf
 
-            return tf.function(function, jit_compile=True, autograph=False)
+            return tf.function(function, jit_compile=self.xla, autograph=False)
         if backend == "jax":
             import jax
 
