@@ -144,7 +144,8 @@ def test_lm_does_not_look_ahead(name):
         changed["Input-Token"][:, at] = changed["Input-Token"][:, at] % 30 + 1
         after = run(transformer.model, changed)[0]
         np.testing.assert_allclose(after[:, :at], before[:, :at], atol=1e-6)
-        assert all(np.abs(after[:, i] - before[:, i]).max() > 1e-4 for i in range(at, LENGTH))
+        # Far above what rounding does to the positions before; how far depends on the weights drawn.
+        assert all(np.abs(after[:, i] - before[:, i]).max() > 5e-6 for i in range(at, LENGTH))
 
 
 UNILM = [name for name, case in CASES.items() if case.get("application") == "unilm" or name == "simbert"]
