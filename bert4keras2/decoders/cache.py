@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-__all__ = ["Cache", "Memory", "advance", "prefill", "repeat", "reorder"]
+__all__ = ["Cache", "Memory", "absent", "advance", "known_positions", "prefill", "repeat", "reorder"]
 
 # Shape legend: R rows, P padded prompt length, N room for new tokens, L = P + N, S length of an encoder's output,
 # H heads, D head size, V vocabulary, T tokens of one step.
@@ -61,14 +61,22 @@ class Cache:
         """Return the cache of a `tree`."""
         memory = tree["memory"]
         states = None if isinstance(memory, tuple) and not memory else memory
-        mask = None if states is None or _nothing(states[1]) else states[1]
-        condition = None if _nothing(tree["condition"]) else tree["condition"]
+        mask = None if states is None or absent(states[1]) else states[1]
+        condition = None if absent(tree["condition"]) else tree["condition"]
         own = None if states is None else Memory(states[0], mask)
         return cls(tree["attention"], tree["cross"], tree["lengths"], tree["prompt"], tree["after"], condition, own)
 
 
-def _nothing(value: Any) -> bool:
+def absent(value: Any) -> bool:
+    """Whether a value is the empty tuple that stands for nothing in a tree of tensors."""
     return isinstance(value, tuple | list) and not value
+
+
+def known_positions(config: Any) -> int | None:
+    """Return how many positions a model of a configuration knows; None where any text fits."""
+    if config.position != "absolute":
+        return None
+    return config.max_position**2 if config.hierarchical_position else config.max_position
 
 
 def prefill(

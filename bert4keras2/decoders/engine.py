@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.decoders.cache import Cache, Memory, advance, prefill, repeat
+from bert4keras2.decoders.cache import Cache, Memory, absent, advance, known_positions, prefill, repeat
 from bert4keras2.decoders.choose import Rules
 from bert4keras2.decoders.loops import beam_loop, beam_start, sample_loop, sample_start
 
@@ -76,10 +76,7 @@ class Engine:
     @property
     def positions(self) -> int | None:
         """How many positions the model knows; None where any text fits."""
-        config = self.config
-        if config.position != "absolute":
-            return None
-        return config.max_position**2 if config.hierarchical_position else config.max_position
+        return known_positions(self.config)
 
     # -- what is compiled ------------------------------------------------------------------------------------
 
@@ -148,9 +145,9 @@ class Engine:
         def function(tree, rows, tokens, segments, t):
             from keras import tree as trees
 
-            if not _absent(rows):
+            if not absent(rows):
                 tree = trees.map_structure(lambda x: _take(x, rows), tree)
-            logits, cache = advance(self.decoder, Cache.of(tree), tokens, None if _absent(segments) else segments, t)
+            logits, cache = advance(self.decoder, Cache.of(tree), tokens, None if absent(segments) else segments, t)
             return logits, cache.tree()
 
         rows = () if rows is None else rows.astype("int32")
@@ -163,7 +160,7 @@ class Engine:
 
     def _prefill(self, tensors: list[Any], lengths: Any, room: int, condition: Any):
         """Return the first scores, the cache, and the token ids of the prompts."""
-        condition = None if _absent(condition) else condition
+        condition = None if absent(condition) else condition
         if self.encoder is None:
             memory = Memory(tensors[0], None) if self.config.stack == "decoder" else None
             logits, cache = prefill(self.decoder, tensors, lengths, room, condition, memory)
@@ -233,10 +230,6 @@ class Engine:
         return list(found.values())
 
 
-def _absent(value: Any) -> bool:
-    return isinstance(value, tuple) and not value
-
-
 def _repeat(tensor: Any, times: int) -> Any:
     from keras import ops
 
@@ -253,7 +246,7 @@ def _tensors(values: dict[str, Any]) -> dict[str, Any]:
     """Return arrays and numbers as tensors, () as it is."""
     from keras import ops
 
-    return {name: value if _absent(value) else ops.convert_to_tensor(value) for name, value in values.items()}
+    return {name: value if absent(value) else ops.convert_to_tensor(value) for name, value in values.items()}
 
 
 def _numpy(tensor: Any) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bert4keras2.decoders.cache import Cache, advance, reorder
+from bert4keras2.decoders.cache import Cache, absent, advance, known_positions, reorder
 from bert4keras2.decoders.choose import LOWEST, Rules, allowed_scores, draw
 
 __all__ = ["beam_loop", "beam_start", "sample_loop", "sample_start"]
@@ -64,7 +64,7 @@ def sample_loop(transformer: Any, state: dict, rules: Rules, greedy: bool, input
         lengths = cache.lengths + t
         # A penalty for what stands in an encoder's input would be a penalty for copying: history is the decoder's.
         scores = allowed_scores(logits, rules, t, state["history"], lengths, inputs)
-        if not _absent(inputs["bias"]):
+        if not absent(inputs["bias"]):
             scores = scores + inputs["bias"]
         if greedy:
             token = ops.cast(ops.argmax(scores, axis=-1), "int32")
@@ -103,9 +103,9 @@ def _within_table(cache: Cache, config: Any, t: Any) -> Cache:
     """
     from keras import ops
 
-    if config.position != "absolute":
+    known = known_positions(config)
+    if known is None:
         return cache
-    known = config.max_position**2 if config.hierarchical_position else config.max_position
     return dataclasses.replace(cache, lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 
@@ -129,14 +129,10 @@ def loop(going_on: Any, body: Any, state: dict) -> dict:
     return packed(result)
 
 
-def _absent(value: Any) -> bool:
-    return isinstance(value, tuple) and not value
-
-
 def _segments(inputs: dict[str, Any], column: Any) -> Any:
     from keras import ops
 
-    return None if _absent(inputs["segment"]) else ops.broadcast_to(ops.expand_dims(inputs["segment"], 1), column.shape)
+    return None if absent(inputs["segment"]) else ops.broadcast_to(ops.expand_dims(inputs["segment"], 1), column.shape)
 
 
 def _is_end(token: Any, rules: Rules) -> Any:
@@ -196,7 +192,7 @@ def beam_loop(transformer: Any, state: dict, rules: Rules, beams: int, inputs: d
         cache, t = Cache.of(state["cache"]), state["t"]
         lengths = cache.lengths + t
         scores = allowed_scores(ops.log_softmax(state["logits"], axis=-1), rules, t, state["history"], lengths, inputs)
-        if not _absent(inputs["bias"]):
+        if not absent(inputs["bias"]):
             scores = scores + inputs["bias"]
         total = ops.expand_dims(state["score"], 2) + ops.reshape(scores, (batch, beams, size))
         # Each beam may end in as many ways as there are end ids, and there must still be K candidates that go on.

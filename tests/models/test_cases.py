@@ -136,7 +136,8 @@ def test_whole_floats_are_ids(name):
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("application") == "lm"])
 def test_lm_does_not_look_ahead(name):
-    transformer = built(name)
+    keras.utils.set_random_seed(3)  # how far a token moves the later ones depends on the weights drawn
+    transformer = build(name)
     arrays = batch(transformer, rows=1)
     before = run(transformer.model, arrays)[0]
     for at in (1, 4, LENGTH - 1):
@@ -144,8 +145,7 @@ def test_lm_does_not_look_ahead(name):
         changed["Input-Token"][:, at] = changed["Input-Token"][:, at] % 30 + 1
         after = run(transformer.model, changed)[0]
         np.testing.assert_allclose(after[:, :at], before[:, :at], atol=1e-6)
-        # Far above what rounding does to the positions before; how far depends on the weights drawn.
-        assert all(np.abs(after[:, i] - before[:, i]).max() > 5e-6 for i in range(at, LENGTH))
+        assert all(np.abs(after[:, i] - before[:, i]).max() > 1e-4 for i in range(at, LENGTH))
 
 
 UNILM = [name for name, case in CASES.items() if case.get("application") == "unilm" or name == "simbert"]
