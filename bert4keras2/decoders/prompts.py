@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.decoders.cache import known_positions
+
 __all__ = ["Prompt", "Prompter", "padded_length"]
 
 # Prompts are padded to multiples of this, so that compiled programs serve many lengths.
@@ -115,10 +117,8 @@ class Prompter:
 
     def arrays(self, prompts: list[Prompt]) -> list[np.ndarray]:
         """Return the model's inputs (R, P) for prompts, padded with 0."""
-        config, most = self.config, None
-        if config.position == "absolute":
-            # A table whose size is no multiple of 16 ends before the padding would.
-            most = config.max_position**2 if config.hierarchical_position else config.max_position
+        # A table whose size is no multiple of 16 ends before the padding would.
+        most = known_positions(self.config)
         first = [_padded([prompt.ids for prompt in prompts], most=most)]
         if self.config.segment_vocab_size:
             first.append(_padded([prompt.segments for prompt in prompts], most=most))
