@@ -138,16 +138,20 @@ def draw(scores: Any, rules: Rules, uniform: Any, values: dict[str, Any]) -> Any
 def _nucleus(weights: Any, share: Any) -> Any:
     """Return weights (R, K), at most 1, with those outside of the nucleus at 0; ties at its edge stay in.
 
-    The edge is found by bisection: sorting the whole vocabulary at each step would cost more than the model.
+    The edge is found by bisection: sorting the whole vocabulary at each step would cost more than the model. The
+    steps are a loop, since unrolled and fused, as XLA does for small vocabularies, they take LLVM forever.
     """
     from keras import ops
 
     total = ops.sum(weights, axis=-1, keepdims=True)
-    low, high = ops.zeros_like(total), ops.ones_like(total)
-    for _ in range(30):
+
+    def halve(_, edges):
+        low, high = edges
         middle = (low + high) / 2
         enough = ops.sum(ops.where(weights >= middle, weights, 0.0), axis=-1, keepdims=True) >= share * total
-        low, high = ops.where(enough, middle, low), ops.where(enough, high, middle)
+        return ops.where(enough, middle, low), ops.where(enough, high, middle)
+
+    low, _ = ops.fori_loop(0, 30, halve, (ops.zeros_like(total), ops.ones_like(total)))
     return ops.where(weights >= low, weights, 0.0)
 
 

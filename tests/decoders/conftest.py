@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-WITH_XLA = ("test_generator_is_greedy", "test_the_same_on_every_backend", "test_same_shapes_compile_once")
+WITH_XLA = (
+    "test_generator_is_greedy",
+    "test_the_same_on_every_backend",
+    "test_same_shapes_compile_once",
+    "test_all_rules_of_a_small_vocabulary_compile",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -107,6 +107,19 @@ def test_batch_equals_one_by_one(options):
 
 
 @pytest.mark.backend
+def test_all_rules_of_a_small_vocabulary_compile():
+    """XLA fuses whole steps where the vocabulary is small: nothing unrolled in them may keep LLVM busy for hours."""
+    model = build("bert-lm", vocab_size=14, max_position_embeddings=40)
+    few = Generator(model, end_id=3)
+    options = {"repetition_penalty": 1.2, "no_repeat_ngram": 3, "min_length": 2, "bad_words": [[5, 6], [7]]}
+    draws = {"strategy": "sample", "top_k": 9, "top_p": 0.9, "min_p": 0.01, "num_return": 5, "seed": 1}
+    assert len(few.generate([4, 5], max_new_tokens=8, **options, **draws)) == 5
+    only = {"strategy": "sample", "top_p": 0.9, "num_return": 5, "seed": 1}
+    assert len(few.generate([4, 5], max_new_tokens=8, **only)) == 5
+    assert len(few.generate([4, 5], max_new_tokens=8, strategy="beam", num_beams=3, num_return=2, **options)) == 2
+
+
+@pytest.mark.backend
 def test_the_same_on_every_backend():
     found = [one.ids for one in generator().generate(LENGTHS, max_new_tokens=6, **SAMPLE)]
     assert found == EXPECTED["sample"]
