@@ -18,7 +18,7 @@ setup(
     packages=find_packages(include=["bert4keras2", "bert4keras2.*"]),
     install_requires=REQUIREMENTS,
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.6", "hypothesis>=6", "bottle>=0.13"],
+        "test": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.6", "hypothesis>=6", "bottle>=0.13"],
         "serving": ["bottle>=0.13"],
         "jax": ["jax>=0.4.35"],
         "torch": ["torch>=2.4"],
