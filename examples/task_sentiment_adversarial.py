@@ -1,0 +1,134 @@
+"""Sentiment of reviews with adversarial training, a gradient penalty, or virtual adversarial training.
+
+    python examples/task_sentiment_adversarial.py --technique fgm --checkpoint CHECKPOINT_FOLDER \
+        --train sentiment.train.data --valid sentiment.valid.data --test sentiment.test.data
+
+"fgm" and "gp" learn from labelled texts. "vat" is semi-supervised: it learns from the first `--labelled` of them, and
+takes the others without their labels. Without files it tells food from health in 160 sample sentences, with a tiny
+untrained model.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bert4keras2.backend import keras, set_seed
+from bert4keras2.models import build_transformer_model
+from bert4keras2.optimizers import Adam
+from bert4keras2.snippets import DataGenerator, open, sequence_padding
+from bert4keras2.tokenizers import Tokenizer, load_tokenizer
+from bert4keras2.training import adversarial_training, gradient_penalty, virtual_adversarial_training
+
+SAMPLES = Path(__file__).parent / "samples" / "topics.tsv"
+TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+
+
+def load_data(path):
+    """Return (text, label) pairs of a file with a text, a tab and 0 or 1 on each line."""
+    samples = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text, _, label = line.rstrip("\n").rpartition("\t")
+            if label not in ("0", "1"):
+                raise ValueError(f"{path}, line {number}: expected a text, a tab and 0 or 1, found {line!r}")
+            samples.append((text, int(label)))
+    return samples
+
+
+def load_samples():
+    """Return training, validation and test pairs of the sample sentences."""
+    rows = [line.split("\t") for line in SAMPLES.read_text(encoding="utf-8").splitlines() if line]
+    rows = [(text, int(label == "健康")) for label, text in rows if label in ("美食", "健康")]
+    return [rows[:104], rows[104:120], rows[120:]]
+
+
+class data_generator(DataGenerator):
+    """Batches of padded token ids, segment ids and labels."""
+
+    def __init__(self, data, tokenizer, maxlen, **kwargs):
+        super().__init__(data, **kwargs)
+        self.tokenizer, self.maxlen = tokenizer, maxlen
+
+    def collate(self, batch):
+        encoded = [self.tokenizer.encode(text, maxlen=self.maxlen) for text, _ in batch]
+        tokens, segments = (sequence_padding([row[k] for row in encoded], multiple=16) for k in (0, 1))
+        return [tokens, segments], np.array([label for _, label in batch])
+
+
+def evaluate(model, generator):
+    """Return the accuracy on a generator's samples."""
+    predicted = model.predict(generator.fortest(), steps=len(generator), verbose=0).argmax(1)
+    return float(np.mean(predicted == [label for _, label in generator.data]))
+
+
+def main():
+    """Train, keep the best epoch, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--technique", default="fgm", choices=["none", "fgm", "gp", "vat"])
+    for split in ("train", "valid", "test"):
+        parser.add_argument(f"--{split}", help=f"file of the {split} split")
+    parser.add_argument("--checkpoint", help="folder of a pre-trained checkpoint; none: a tiny untrained model")
+    parser.add_argument("--model", default="bert", help="family of the checkpoint (bert, roformer, roformer_v2)")
+    parser.add_argument("--epsilon", type=float, help="size of the perturbation, weight of the penalty")
+    parser.add_argument("--labelled", type=int, help="labelled texts; the others are used without labels (vat)")
+    parser.add_argument("--maxlen", type=int, default=128, help="longest text, in tokens")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--weights", default="best_sentiment.weights", help="where to keep the best epoch")
+    args = parser.parse_args()
+    set_seed(42)
+
+    if args.train and args.valid and args.test:
+        data = [load_data(args.train), load_data(args.valid), load_data(args.test)]
+    elif args.train or args.valid or args.test:
+        parser.error("give all of --train, --valid and --test, or none for the sample sentences")
+    else:
+        data = load_samples()
+        print("No files given: food against health in 160 sample sentences, 40 of them held out.")
+    if args.checkpoint:
+        tokenizer, encoder = load_tokenizer(args.checkpoint), build_transformer_model(args.checkpoint, model=args.model)
+    else:
+        print("No --checkpoint: the model is tiny and starts from random weights.")
+        characters = sorted(set("".join(text.lower() for text, _ in data[0])) - set(" \t"))
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
+        tokenizer = Tokenizer({token: i for i, token in enumerate(vocabulary)}, do_lower_case=True)
+        encoder = build_transformer_model(TINY, vocab_size=len(vocabulary))
+    rate = 2e-5 if args.checkpoint else 1e-3
+    epochs = args.epochs or (10 if args.checkpoint else 15)
+
+    options = {"tokenizer": tokenizer, "maxlen": args.maxlen, "batch_size": args.batch_size}
+    count = args.labelled or (len(data[0]) // 2 if args.technique == "vat" else len(data[0]))
+    train, valid, test = (data_generator(rows, **options) for rows in (data[0][:count], *data[1:]))
+    output = keras.layers.Dense(2, activation="softmax")(encoder.output[:, 0])
+    model = keras.models.Model(encoder.inputs, output)
+    model.compile(Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+    if args.technique == "fgm":
+        adversarial_training(model, "Embedding-Token", 0.5 if args.epsilon is None else args.epsilon)
+    elif args.technique == "gp":
+        gradient_penalty(model, "Embedding-Token", 1.0 if args.epsilon is None else args.epsilon)
+    elif args.technique == "vat":
+        others = data_generator(data[0][count:], **options)
+        virtual_adversarial_training(
+            model,
+            "Embedding-Token",
+            1.0 if args.epsilon is None else args.epsilon,
+            unlabelled=others.forfit(),
+            optimizer=Adam(rate / 2),
+        )
+
+    best = -1.0
+    for epoch in range(epochs):
+        model.fit(train.forfit(), steps_per_epoch=len(train), epochs=1)
+        accuracy = evaluate(model, valid)
+        if accuracy > best:
+            best = accuracy
+            model.save_weights(args.weights)
+        print(f"epoch {epoch + 1}: validation accuracy {accuracy:.4f}, best {best:.4f}")
+    model.load_weights(args.weights)
+    print(f"{args.technique}: test accuracy {evaluate(model, test):.4f} on {len(data[2])} texts")
+
+
+if __name__ == "__main__":
+    main()
