@@ -15,7 +15,8 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
 
 
-PAGES = ["models", "checkpoints", "training", "decoding", "optimizers", "embeddings", "generation"]
+PAGES = ["models", "checkpoints", "training", "training_techniques", "decoding", "optimizers", "embeddings"]
+PAGES += ["generation"]
 
 
 @pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])

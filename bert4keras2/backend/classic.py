@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import keras
+import numpy as np
+
+from bert4keras2.backend.saving import save_under_any_name
 
 __all__ = ["GONE_FROM_MODELS", "GONE_FROM_OPTIMIZERS", "ClassicMethods"]
 
 _STEP = (
-    "for adversarial training, a gradient penalty and other ways to train, override train_step in a subclass of"
-    " keras.models.Model"
+    "for adversarial training and gradient penalties call adversarial_training, gradient_penalty or"
+    " virtual_adversarial_training of bert4keras2.training; for other ways to train, override train_step in a subclass"
+    " of keras.models.Model"
 )
 _LOSS = "compute it in compute_loss of a bert4keras2.layers.Loss layer, which adds it to what `fit` minimises"
 _METRIC = "report it with add_metric inside compute_loss of a bert4keras2.layers.Loss layer, or compile(metrics=[...])"
@@ -43,6 +48,39 @@ GONE_FROM_OPTIMIZERS = {
     " variable, learning_rate); to apply gradients call apply(gradients, variables)",
     "get_gradients": f"gradients are taken where the loss is computed; {_STEP}",
 }
+
+
+def targets_in_order(model: Any, targets: Any, outputs: Any) -> Any:
+    """Return targets that are given by the names of output layers in the order of the outputs.
+
+    Args:
+        model: a functional model.
+        targets: what it is trained on; anything but such a dict is returned as it is.
+        outputs: what it returned.
+    """
+    names = list(getattr(model, "output_names", None) or [])
+    if not isinstance(targets, dict) or isinstance(outputs, dict) or not set(targets) <= set(names):
+        return targets
+    ordered = [targets.get(name) for name in names]
+    return ordered if isinstance(outputs, list | tuple) else ordered[0]
+
+
+def _with_axis(output: Any) -> Any:
+    """Return a scalar tensor as one of shape (1,): Keras compares the last axes of targets and outputs."""
+    return keras.ops.reshape(output, (1,)) if len(output.shape) == 0 else output
+
+
+def arrays_of_lists(inputs: Any) -> Any:
+    """Return inputs with an array for each list of numbers or of lists of numbers; Keras takes arrays alone.
+
+    Args:
+        inputs: what a model is called with: a list, tuple or dict of inputs, or one of them.
+    """
+    if isinstance(inputs, dict):
+        return {name: arrays_of_lists(value) for name, value in inputs.items()}
+    if not isinstance(inputs, list | tuple) or not inputs or not all(isinstance(one, list | tuple) for one in inputs):
+        return inputs
+    return [np.asarray(one) for one in inputs]
 
 
 class ClassicMethods:
@@ -119,6 +157,43 @@ class ClassicMethods:
     ) -> Any:
         """Predict for a generator of batches: `predict` by its name of Keras 2; arguments as for `fit_generator`."""
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    # -- single samples --------------------------------------------------------------------------------------
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predict as keras.Model.predict does; inputs may be nested lists of numbers: predict([[ids], [segments]])."""
+        return super().predict(arrays_of_lists(x), *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Predict as keras.Model.predict_on_batch does, with inputs as for `predict`."""
+        return super().predict_on_batch(arrays_of_lists(x))
+
+    # -- targets by name -------------------------------------------------------------------------------------
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss as keras.Model.compute_loss does.
+
+        A dict of targets may name the layers of the outputs. An output may be one number, such as a loss that a Lambda
+        layer computed and that the loss function hands on.
+        """
+        y = targets_in_order(self, y, y_pred)
+        return super().compute_loss(x, y, keras.tree.map_structure(_with_axis, y_pred), *args, **kwargs)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+        """Update metrics as keras.Model.compute_metrics does, with targets as for `compute_loss`."""
+        return super().compute_metrics(x, targets_in_order(self, y, y_pred), y_pred, *args, **kwargs)
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the whole model as keras.Model.save does, to a file of any name ("my.model" too)."""
+        save_under_any_name(filepath, super().save, overwrite, **kwargs)
+
+    def save_weights(
+        self, filepath: str | os.PathLike, overwrite: bool = True, save_format: str | None = None, **kwargs: Any
+    ) -> None:
+        """Write the weights as keras.Model.save_weights does; `save_format` of Keras 2 says nothing any more."""
+        super().save_weights(filepath, overwrite=overwrite, **kwargs)
 
     # -- what is gone ----------------------------------------------------------------------------------------
 

@@ -16,13 +16,13 @@ from bert4keras2.backend import k_losses, k_math, k_random, k_shapes, k_state
 
 __all__ = ["K"]
 
-_TRAINING = "write a train_step"
 _SESSION = "nothing runs in a session any more: take the values with K.eval(x), or K.function(inputs, outputs)"
 _NO_CONTROL = "nothing is left to do: variables have their values from the start"
 
 # What belonged to graphs and sessions, and what to do in its place.
 GONE = {
-    "gradients": f"for adversarial training, a gradient penalty and other gradients {_TRAINING} (tf.GradientTape,"
+    "gradients": "for adversarial training and a gradient penalty call adversarial_training, gradient_penalty or"
+    " virtual_adversarial_training of bert4keras2.training; for other gradients write a train_step (tf.GradientTape,"
     " jax.grad, torch.autograd)",
     "get_session": _SESSION,
     "set_session": _SESSION,

@@ -10,8 +10,12 @@ import keras
 
 from bert4keras2.backend.classic import ClassicMethods
 from bert4keras2.backend.inputs import IdLimits
+from bert4keras2.backend.labels import LabelLimits
+from bert4keras2.backend.layer_methods import bind_methods, name_methods
 from bert4keras2.backend.layer_metrics import refresh_logs
+from bert4keras2.backend.recompute import recompute_layers
 from bert4keras2.backend.registry import register
+from bert4keras2.backend.training_step import StepRule, train_by_rules, with_followers
 
 __all__ = ["Model"]
 
@@ -38,16 +42,27 @@ class Model(ClassicMethods, keras.Model):
     """
 
     _id_limits: IdLimits | None = None
+    _label_limits: LabelLimits | None = None
+    _step_rules: tuple[StepRule, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        recompute_layers(self)
 
     def compile(self, *args: Any, jit_compile: bool | str = "auto", **kwargs: Any) -> None:
-        """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary."""
+        """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary.
+
+        Losses and metrics may be methods of the model's layers (`crf.sparse_loss`); a saved model finds them again.
+        """
+        args, kwargs = name_methods(self, args), name_methods(self, kwargs)
+        self._label_limits = None
         if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as a saved model was; keras.Model leaves it to those who change `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.compile(**bind_methods(self, keras.saving.deserialize_keras_object(config)))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
@@ -63,6 +78,7 @@ class Model(ClassicMethods, keras.Model):
         """Train as keras.Model.fit does, on arrays, datasets or generators whose batches differ in length."""
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._guarded_pair(kwargs["validation_data"])
+        args, kwargs = with_followers(self.step_rules, args, kwargs)
         return self._guarded(super().fit, x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
@@ -71,11 +87,14 @@ class Model(ClassicMethods, keras.Model):
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
         """Predict as keras.Model.predict does."""
-        return self._guarded(super().predict, x, *args, **kwargs)
+        return self._guarded(super().predict, x, *args, targets=False, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Train on one batch as keras.Model.train_on_batch does."""
-        return self._guarded(super().train_on_batch, x, *args, **kwargs)
+        result = self._guarded(super().train_on_batch, x, *args, **kwargs)
+        for rule in self.step_rules:
+            rule.after_step()
+        return result
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Evaluate one batch as keras.Model.test_on_batch does."""
@@ -83,28 +102,39 @@ class Model(ClassicMethods, keras.Model):
 
     def predict_on_batch(self, x: Any):
         """Predict one batch as keras.Model.predict_on_batch does."""
-        return self._guarded(super().predict_on_batch, x)
+        return self._guarded(super().predict_on_batch, x, targets=False)
 
     def _limits(self) -> IdLimits:
         if self._id_limits is None:
             self._id_limits = IdLimits(self)
         return self._id_limits
 
-    def _guarded(self, method: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of Keras with data whose ids and lengths are checked."""
-        limits = self._limits()
-        limits.error = None
+    def _labels(self) -> LabelLimits:
+        if self._label_limits is None:
+            self._label_limits = LabelLimits(self)
+        return self._label_limits
+
+    def _guarded(self, method: Callable[..., Any], x: Any, *args: Any, targets: bool = True, **kwargs: Any) -> Any:
+        """Call a method of Keras with data whose ids, lengths and, if it takes targets, labels are checked."""
+        limits, labels = self._limits(), self._labels()
+        limits.error = labels.error = None
         if not self.compiled and self._jit_compile is None and self._would_recompile():
             self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
         values = self._values()
         try:
-            return method(limits.guard(_streamed(x)), *args, **kwargs)
+            x = limits.guard(_streamed(x))
+            if hasattr(x, "set_check"):
+                labels.watch(x, targets)
+            elif targets:
+                labels.check(x, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight"))
+            return method(x, *args, **kwargs)
         except BaseException as error:
             self._recover(values)
-            if limits.error is None or error is limits.error:
+            known = limits.error or labels.error
+            if known is None or error is known:
                 raise
             # TensorFlow's own error around it repeats the message between lines about threads.
-            raise limits.error from error
+            raise known from error
 
     def _values(self) -> list[tuple[Any, Any]]:
         """Return, on JAX, the variables and their values: Keras takes them away while its loops run."""
@@ -124,14 +154,30 @@ class Model(ClassicMethods, keras.Model):
 
     def _guarded_pair(self, data: Any) -> Any:
         if isinstance(data, tuple | list) and data:
+            self._labels().check(*data)
             return type(data)([self._limits().guard(data[0]), *data[1:]])
-        return self._limits().guard(_streamed(data))
+        data = self._limits().guard(_streamed(data))
+        if hasattr(data, "set_check"):
+            self._labels().watch(data, True)
+        return data
 
     # -- steps -----------------------------------------------------------------------------------------------
 
     def train_step(self, *args: Any) -> Any:
         """Train as keras.Model.train_step does; on JAX the logs also show what layers report by `add_metric`."""
+        if self.step_rules:
+            return self._reported(train_by_rules(self, self.step_rules, *args))
         return self._reported(super().train_step(*args))
+
+    @property
+    def step_rules(self) -> list[StepRule]:
+        """What `bert4keras2.training` changes about training steps, in this order; saved files do not hold it."""
+        return list(self._step_rules)
+
+    @step_rules.setter
+    def step_rules(self, rules: list[StepRule]) -> None:
+        self._step_rules = tuple(rules)
+        self.train_function = None  # the compiled one follows the old rules
 
     def test_step(self, *args: Any) -> Any:
         """Evaluate as keras.Model.test_step does; on JAX the logs also show what layers report by `add_metric`."""

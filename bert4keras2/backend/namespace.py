@@ -1,7 +1,8 @@
 """The `keras` that scripts import from `bert4keras2.backend`: Keras 3, with our `Model` in its two usual places.
 
-Keras itself is left as it is: attribute access is forwarded, and only `keras.Model`, `keras.models.Model` and
-`keras.backend`, which is `K`, are ours.
+Keras itself is left as it is: attribute access is forwarded, and only `keras.Model`, `keras.models.Model`,
+`keras.models.load_model`, which takes files of any name, and `keras.backend`, which is `K`, are ours; losses and
+metrics that were renamed have their old names too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import keras as _keras
 
 from bert4keras2.backend.k import K
 from bert4keras2.backend.model import Model
+from bert4keras2.backend.saving import load_model
+from bert4keras2.keras_names import RENAMED
 
 __all__ = ["keras"]
 
@@ -35,4 +38,11 @@ class _Forwarding(types.ModuleType):
         return f"<{self._target.__name__} {_keras.__version__}, as bert4keras2 gives it to scripts>"
 
 
-keras = _Forwarding(_keras, {"Model": Model, "models": _Forwarding(_keras.models, {"Model": Model}), "backend": K})
+def _with_old_names(name: str) -> types.ModuleType:
+    module = getattr(_keras, name)
+    return _Forwarding(module, {old: getattr(module, new) for old, new in RENAMED[f"keras.{name}"].items()})
+
+
+_models = _Forwarding(_keras.models, {"Model": Model, "load_model": load_model})
+_renamed = {name: _with_old_names(name) for name in ("losses", "metrics")}
+keras = _Forwarding(_keras, {"Model": Model, "models": _models, "backend": K, **_renamed})

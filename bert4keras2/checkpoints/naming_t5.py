@@ -13,7 +13,8 @@ def stack(side: str, norm: str, gated: bool) -> tuple[Row, ...]:
 
     Args:
         side: the stack.
-        norm: what the checkpoint calls normalizations, "layer_norm" or "rms_norm".
+        norm: what the checkpoint calls normalizations, "layer_norm" or "rms_norm"; the other one is read as well,
+            since it is all that tells T5 1.1's files from mT5's.
         gated: the feed-forward network has two inner projections.
     """
     title, block = side.capitalize(), f"{side}/block_{{i:03d}}"
@@ -21,10 +22,11 @@ def stack(side: str, norm: str, gated: bool) -> tuple[Row, ...]:
     names = ["SelfAttention", "EncDecAttention", "DenseReluDense"]
     if side == "encoder":
         del kinds[1], names[1]
+    other = "rms_norm" if norm == "layer_norm" else "layer_norm"
     rows = []
     for number, (kind, name) in enumerate(zip(kinds, names, strict=True)):
         layer, place = f"{title}-Transformer-{{i}}-{kind}", f"{block}/layer_{number:03d}"
-        rows.append(Row(f"{layer}-Norm/gamma", f"{place}/{norm}/scale"))
+        rows.append(Row(f"{layer}-Norm/gamma", f"{place}/{norm}/scale", aliases=(f"{place}/{other}/scale",)))
         if kind == "FeedForward":
             inner = ["wi_0", "wi_1"] if gated else ["wi"]
             rows += [Row(f"{layer}/i{k}_dense/kernel", f"{place}/{name}/{wi}/kernel") for k, wi in enumerate(inner)]
@@ -32,7 +34,7 @@ def stack(side: str, norm: str, gated: bool) -> tuple[Row, ...]:
         else:
             rows += [Row(f"{layer}/{x}_dense/kernel", f"{place}/{name}/{x}") for x in "qkvo"]
     # "final_layer_norm" where blocks say "layer_norm", but "rms_norm" alone where they say that.
-    final = "final_layer_norm" if norm == "layer_norm" else norm
+    final, other_final = ("final_layer_norm" if name == "layer_norm" else name for name in (norm, other))
     return (
         *rows,
         Row(
@@ -40,7 +42,7 @@ def stack(side: str, norm: str, gated: bool) -> tuple[Row, ...]:
             f"{side}/block_000/layer_000/SelfAttention/relative_attention_bias",
             transpose=True,
         ),
-        Row(f"{title}-Output-Norm/gamma", f"{side}/{final}/scale"),
+        Row(f"{title}-Output-Norm/gamma", f"{side}/{final}/scale", aliases=(f"{side}/{other_final}/scale",)),
     )
 
 

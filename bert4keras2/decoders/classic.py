@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -99,6 +100,11 @@ class AutoRegressiveDecoder:
 
         return decorate
 
+    @staticmethod
+    def set_rtype(default: str = "probas") -> Callable:
+        """Return `wraps(default)`: its name in early versions of bert4keras."""
+        return AutoRegressiveDecoder.wraps(default_rtype=default)
+
     def predict(
         self,
         inputs: list[np.ndarray],
@@ -191,7 +197,7 @@ class AutoRegressiveDecoder:
             n: how many sequences.
             topk: draw from the most probable tokens, so many; None for all.
             topp: draw from the most probable tokens that reach this mass together (of those that topk leaves); None
-                for all.
+                for all, and so for a whole number above 1 (a topk in the wrong place), with a warning.
             states: what `predict` gets as states in the first step.
             temperature: divides the logits; below 1 it sharpens.
             min_ends: how many end_id a sequence has to hold to be finished when it ends with one.
@@ -206,6 +212,11 @@ class AutoRegressiveDecoder:
         n, min_ends = at_least("n", n, 1), at_least("min_ends", min_ends, 0)
         temperature = positive("temperature", temperature)
         topk = None if topk is None else at_least("topk", topk, 1)
+        if isinstance(topp, int) and topp > 1:  # published scripts do so, and drew from all tokens
+            warnings.warn(
+                f"topp={topp} leaves all tokens: it is a share of the mass; did you mean topk={topp}?", stacklevel=2
+            )
+            topp = None
         topp = None if topp is None else fraction("topp", topp)
         inputs = [np.array([one]) for one in inputs]
         ids, found = self.first_output_ids, []

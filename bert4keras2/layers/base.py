@@ -8,11 +8,12 @@ import keras
 
 from bert4keras2.backend import get_activation, register, resolve_activation
 from bert4keras2.backend.initializers import serialize_initializer
+from bert4keras2.backend.nodes import NodeMethods
 
 __all__ = ["Layer", "activation_config", "get_activation", "register", "resolve_activation", "serialize_initializer"]
 
 
-class Layer(keras.layers.Layer):
+class Layer(NodeMethods, keras.layers.Layer):
     """A Keras layer that passes its input's mask on and builds its child layers in `build`."""
 
     def __init__(self, **kwargs: Any):

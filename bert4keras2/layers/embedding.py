@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.backend import register
+from bert4keras2.backend.nodes import NodeMethods
 
 __all__ = ["Embedding", "matmul_transposed"]
 
@@ -26,7 +27,7 @@ def matmul_transposed(x, table):
 
 
 @register
-class Embedding(keras.layers.Embedding):
+class Embedding(NodeMethods, keras.layers.Embedding):
     """Look up vectors of ids or, with mode="dense", score vectors against all ids by the same table.
 
     Args:
@@ -52,9 +53,29 @@ class Embedding(keras.layers.Embedding):
     def __call__(self, *args: Any, **kwargs: Any):
         # How the layer is called decides about its mask, and `compute_mask` does not see the arguments.
         self._mode, self._masked = kwargs.get("mode", "embedding"), kwargs.get("masked", True)
-        return super().__call__(*args, **kwargs)
+        self.__dict__["_in_call"] = True
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            self.__dict__.update(_in_call=False, _replacement=None)
 
     _mode, _masked = "embedding", True
+    _in_call, _replacement = False, None
+
+    @property
+    def embeddings(self):
+        """The table (V, D): the variable, or what a subclass has put in its place for the call that is under way."""
+        if self._replacement is not None:
+            return self._replacement
+        table = super().embeddings
+        # A sum is a tensor: a variable times NumPy's mask would be float64, and PyTorch would register a parameter.
+        return table.value + 0 if self._in_call and type(self).call is not Embedding.call else table
+
+    @embeddings.setter
+    def embeddings(self, table):
+        # P-tuning (Liu et al., arXiv:2103.10385) trains few rows: a subclass's `call` sets a table that lets gradients
+        # through for these alone, and sets the variable again afterwards.
+        self.__dict__["_replacement"] = table
 
     def compute_mask(self, inputs, mask=None):
         if self._mode == "dense":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+from keras import ops
+
 from bert4keras2.backend.layer_metrics import LayerMeans
 from bert4keras2.layers.base import Layer, register
 
@@ -14,7 +17,8 @@ __all__ = ["Loss"]
 class Loss(Layer):
     """Base of layers that compute a loss from several tensors and pass some of them on.
 
-    Subclass it with `compute_loss(self, inputs, mask=None)` and compile the model without a loss.
+    Subclass it with `compute_loss(self, inputs, mask=None)` and compile the model without a loss. Ids and other whole
+    numbers reach `compute_loss` as floats, as all inputs of Keras 2's models were: scripts multiply by segment ids.
 
     Args:
         output_axis: which of the inputs to return: an index, a list of indices, or None for all.
@@ -27,7 +31,7 @@ class Loss(Layer):
 
     def call(self, inputs, mask=None):
         """Add the loss and return the chosen inputs."""
-        loss = self.compute_loss(inputs, mask)
+        loss = self.compute_loss(keras.tree.map_structure(_as_float, inputs), mask)
         self.add_loss(loss)
         return self._select(inputs)
 
@@ -35,7 +39,7 @@ class Loss(Layer):
         """Return the scalar loss of the inputs; subclasses define it.
 
         Args:
-            inputs: the tensors that the layer was called with.
+            inputs: the tensors that the layer was called with, as floats.
             mask: their Keras masks.
         """
         raise NotImplementedError(f"{type(self).__name__} must define compute_loss(self, inputs, mask=None)")
@@ -78,3 +82,9 @@ class Loss(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "output_axis": self.output_axis}
+
+
+def _as_float(tensor: Any) -> Any:
+    """Return whole numbers in Keras' float type, which holds ids up to 16 million, and other tensors as they are."""
+    whole = "int" in keras.backend.standardize_dtype(tensor.dtype)
+    return ops.cast(tensor, keras.config.floatx()) if whole else tensor

@@ -6,12 +6,13 @@ import keras
 from keras import ops
 
 from bert4keras2.backend import register
+from bert4keras2.backend.nodes import NodeMethods
 
 __all__ = ["Add"]
 
 
 @register
-class Add(keras.layers.Add):
+class Add(NodeMethods, keras.layers.Add):
     """The sum of a list of tensors, masked where any of those that have a mask is.
 
     Keras' own layer drops the mask as soon as one tensor lacks one, and segment vectors have none: pooling, CRF and

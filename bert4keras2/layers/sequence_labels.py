@@ -30,6 +30,9 @@ class SequenceLabels(Layer):
             depend on the size of the gradient, such as Adam, they then learn that many times faster.
     """
 
+    # The losses that take integers: bert4keras2's Model checks labels on the host before it trains on them.
+    sparse_losses = ("sparse_loss", "basic_loss")
+
     def __init__(self, lr_multiplier: float = 1, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if not lr_multiplier > 0:
@@ -149,27 +152,36 @@ class SequenceLabels(Layer):
         )
 
     def check_labels(self, y_true: Any, mask: Any = None) -> None:
-        """Check integer labels on the host, for data that only compiled steps will see.
+        """Check integer labels on the host, as `fit` of bert4keras2's Model does with NumPy arrays.
 
         Args:
-            y_true: (B, T) array of labels.
+            y_true: (B, T) or (B, T, 1) array of labels.
             mask: (B, T), true at the positions whose labels count; all if None.
 
-        The losses themselves raise the error on PyTorch (CPU) and wherever they run eagerly, and on TensorFlow when a
-        graph without XLA runs. Steps that XLA has compiled (JAX, jit_compile=True) and PyTorch on a GPU give NaN.
+        For other data, the losses themselves raise the error on PyTorch (CPU) and wherever they run eagerly, and on
+        TensorFlow when a graph without XLA runs. Steps that XLA has compiled (JAX, jit_compile=True) and PyTorch on a
+        GPU give NaN.
 
         Raises:
-            ValueError: if a label is not one of 0 ... C - 1; names the label, its place and the range.
+            ValueError: if a label is not one of 0 ... C - 1 (names the label, its place and the range), or the shape
+                is another.
         """
         if not self.built:
             raise ValueError(f"{self.name} knows its labels once it has been called on scores: check labels after that")
         y_true = np.asarray(y_true)
+        if y_true.ndim == 3 and y_true.shape[-1] == 1:
+            y_true = y_true[..., 0]
+        if y_true.ndim != 2:
+            raise ValueError(
+                f"{self.name} got labels of shape {y_true.shape}. Expected integers (batch, length), a label for each "
+                "position; dense_loss and dense_accuracy take one-hot vectors (batch, length, labels)"
+            )
         wrong = (y_true < 0) | (y_true >= self.labels)
         if mask is not None:
             wrong &= np.asarray(mask).astype(bool)
         if wrong.any():
             where = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(self._range_problem(f"label {y_true[where]:g} at {where}", self.labels))
+            raise ValueError(self._range_problem(f"label {y_true[where]:g} at {where} (row {where[0]})", self.labels))
 
     def _range_problem(self, found: str, labels: int) -> str:
         return (

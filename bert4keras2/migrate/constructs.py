@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 __all__ = ["ATTRIBUTES", "K_FUNCTIONS", "MODULES", "NAMES", "TENSORFLOW", "Note", "find_constructs"]
 
-ADVERSARIAL = "adversarial training and gradient penalties: override train_step of keras.models.Model"
+ADVERSARIAL = (
+    "adversarial_training, gradient_penalty or virtual_adversarial_training of bert4keras2.training, called on the"
+    " compiled model; for other gradients override train_step of keras.models.Model"
+)
 SESSION = "there are no sessions and graphs: values are there when they are computed; K.function for parts of a model"
 MEMORY = "tf.config.experimental.set_memory_growth(gpu, True), for gpu in tf.config.list_physical_devices('GPU')"
 LOSS_LAYER = "compute it in compute_loss of a bert4keras2.layers.Loss layer"
@@ -119,12 +122,13 @@ def find_constructs(tree: ast.AST, backends: set[str], tensorflows: set[str]) ->
         backends: names by which it calls K.
         tensorflows: names by which it calls TensorFlow.
     """
+    own = _own_optimizers(tree)
     for node in ast.walk(tree):
         found = None
         if isinstance(node, ast.Attribute):
             found = _attribute(node, backends, tensorflows)
         elif isinstance(node, ast.Call):
-            found = _call(node)
+            found = _call(node, own)
         elif isinstance(node, ast.Constant) and str(node.value).split(".")[0] == "bert4keras":
             found = repr(node.value), "if it names the module, write bert4keras2"
         if found:
@@ -158,11 +162,31 @@ def _backend_of_tf(base: str, name: str, tensorflows: set[str]) -> tuple[str, st
     return None
 
 
-def _call(node: ast.Call) -> tuple[str, str] | None:
+def _own_optimizers(tree: ast.AST) -> set[str]:
+    """Return the names of optimizer classes of this library, and of those made of any by `extend_with_*`.
+
+    They take `lr` for `learning_rate`, with a warning.
+    """
+    own: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = {alias.asname or alias.name for alias in node.names}
+            ours = node.module in ("bert4keras.optimizers", "bert4keras2.optimizers")
+            (own if ours else others).update({*OPTIMIZERS, *names} if ours and "*" in names else names)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            made = ast.unparse(node.value.func).split(".")[-1].startswith("extend_with_")
+            own.update(target.id for target in node.targets if made and isinstance(target, ast.Name))
+    return own - others
+
+
+def _call(node: ast.Call, own: set[str]) -> tuple[str, str] | None:
     function = node.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     owner = function.value if isinstance(function, ast.Attribute) else None
     keywords = {keyword.arg for keyword in node.keywords}
+    if ast.unparse(function) in own or ast.unparse(function).startswith(("bert4keras.optimizers.", "bert4keras2.opt")):
+        keywords -= {"lr"}
     of_self = isinstance(owner, ast.Name) and owner.id == "self"
     if name == "Lambda" and "mask" in keywords:
         return "Lambda(..., mask=...)", (
@@ -185,6 +209,10 @@ def _call(node: ast.Call) -> tuple[str, str] | None:
         return f"{ast.unparse(owner)[:40]}.add_loss(...)", LOSS_LAYER
     if any(name.startswith(optimizer) for optimizer in OPTIMIZERS) and keywords & {"lr", "decay"}:
         wrong = sorted(keywords & {"lr", "decay"})[0]
-        right = "learning_rate=" if wrong == "lr" else "learning_rate=keras.optimizers.schedules.InverseTimeDecay(...)"
+        right = (
+            "learning_rate=, the name in Keras 3"
+            if wrong == "lr"
+            else "learning_rate=keras.optimizers.schedules.InverseTimeDecay(...)"
+        )
         return f"{name}({wrong}=...)", right
     return None

@@ -7,6 +7,7 @@ import difflib
 import re
 from dataclasses import dataclass, field
 
+from bert4keras2.keras_names import RENAMED
 from bert4keras2.migrate.constructs import MODULES, NAMES, Note, find_constructs
 from bert4keras2.migrate.offers import offered
 
@@ -194,6 +195,10 @@ class _Rewriter:
         for index, alias in enumerate(node.names):
             if moved.get(index, "").split(" ")[0] == "K":
                 self.backends.add(alias.asname or alias.name)
+        for alias in node.names:
+            new = RENAMED.get(module, {}).get(alias.name)
+            if new:
+                self.edits.append((*self.span(alias), f"{new} as {alias.asname or alias.name}"))
         if name != module and len(moved) < len(node.names):
             self._rename_module(node, module)
         self._move(node, moved)

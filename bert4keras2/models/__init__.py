@@ -18,6 +18,7 @@ _EXPORTS = {
         ("ALBERT", "ALBERT_Unshared", "BERT", "ELECTRA", "GAU_alpha", "GPT", "GPT2", "GPT2_ML", "NEZHA"), "subclasses"
     ),
     **dict.fromkeys(("RoFormer", "RoFormerV2"), "subclasses"),
+    **dict.fromkeys(("extend_with_language_model", "extend_with_unified_language_model"), "subclasses"),
 }
 
 __all__ = sorted(_EXPORTS)

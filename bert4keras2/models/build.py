@@ -84,7 +84,9 @@ def _class_and_family(
 ) -> tuple[type[Transformer], str, dict[str, Any]]:
     """Return the class to build, the family's name, and the options that the model's name implies."""
     if isinstance(model, type) and issubclass(model, Transformer):
-        return model, model.family or guess_family(file) or "bert", {}
+        application = getattr(model, "implied_application", None)  # of extend_with_language_model and the like
+        implied = {} if application is None else {"application": application}
+        return model, model.family or guess_family(file) or "bert", implied
     family, implied = family_of(model)
     if str(model).lower() != "bert":
         return Transformer, family, implied

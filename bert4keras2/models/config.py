@@ -133,6 +133,11 @@ STRUCTURE = {
 }  # fmt: skip
 # Structure that a file may settle: how ours are saved, and Hugging Face's T5.
 FILE_STRUCTURE = {"output_scale", "tied_output"}
+# Options of the reference that have a replacement.
+GONE = {
+    "attention_caches": "generation keeps keys and values by itself (bert4keras2.decoders.Generator, or use_cache ="
+    " True in an AutoRegressiveDecoder); to let attention see further vectors, override apply_main_layers of a subclass"
+}
 REQUIRED = [
     f.name
     for f in dataclasses.fields(Config)
@@ -208,11 +213,15 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
         merged["segment_vocab_size"] = 0
     config = Config(**merged)
     validate(config)
-    return config
+    # Scripts read sizes off the model (GlobalPointer(head_size=bert.attention_head_size)): none is left open.
+    sizes = {"embedding_size": config.embedding_width, "attention_head_size": config.head_size}
+    return dataclasses.replace(config, **sizes, attention_key_size=config.key_size)
 
 
 def unknown_option(name: str) -> str:
     """Return the message for a keyword that no model knows."""
+    if name in GONE:
+        return f"build_transformer_model() does not take {name!r}: {GONE[name]}"
     known = sorted((OPTIONS - STRUCTURE) | set(ALIASES) | {"layer_norm_cond", "additional_input_layers", "layers"})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else f". Known are: {', '.join(known)}"

@@ -167,9 +167,11 @@ def huggingface_config(config: Any) -> dict[str, Any]:
     if config.family == "albert_unshared":
         general["bert4keras2_family"] = config.family
     # What only our models have: written where it is not as usual, and read back.
-    for name in ("attention_head_size", "attention_key_size"):
-        if getattr(config, name) is not None and config.stack == "single":
-            general[name] = getattr(config, name)
+    usual = config.hidden_size // config.num_attention_heads
+    if config.stack == "single" and config.head_size != usual:
+        general["attention_head_size"] = config.head_size
+    if config.stack == "single" and config.key_size != config.head_size:
+        general["attention_key_size"] = config.key_size
     if model_type in ("t5", "mt5"):
         return {"model_type": model_type, **_t5_config(config, prefix), **general}
     if model_type == "gpt2":

@@ -16,6 +16,8 @@ __all__ = [
     "GAU_alpha",
     "RoFormer",
     "RoFormerV2",
+    "extend_with_language_model",
+    "extend_with_unified_language_model",
 ]
 
 
@@ -35,3 +37,40 @@ GAU_alpha = _subclass("GAU_alpha", "gau_alpha")
 GPT = _subclass("GPT", "gpt")
 GPT2 = _subclass("GPT2", "gpt2")
 GPT2_ML = _subclass("GPT2_ML", "gpt2_ml")
+
+
+def _extended(base: type[Transformer], application: str, name: str) -> type[Transformer]:
+    if not (isinstance(base, type) and issubclass(base, Transformer)):
+        raise TypeError(f"the model to extend is BERT, another class of bert4keras2.models or a subclass, not {base!r}")
+    doc = f"`{base.__name__}` as with application={application!r}."
+    return type(name, (base,), {"implied_application": application, "__doc__": doc, "__module__": base.__module__})
+
+
+def extend_with_language_model(BaseModel: type[Transformer]) -> type[Transformer]:
+    """Return a subclass that is a causal language model: what `application="lm"` makes of the class.
+
+    Args:
+        BaseModel: BERT, another class of this module, or a subclass of one.
+
+    Returns:
+        A class for `build_transformer_model(model=...)`; another `application` given there wins.
+
+    Raises:
+        TypeError: if it is no such class.
+    """
+    return _extended(BaseModel, "lm", "LanguageModel")
+
+
+def extend_with_unified_language_model(BaseModel: type[Transformer]) -> type[Transformer]:
+    """Return a subclass that reads segment 0 both ways and generates segment 1: what `application="unilm"` makes of it.
+
+    Args:
+        BaseModel: BERT, another class of this module, or a subclass of one.
+
+    Returns:
+        A class for `build_transformer_model(model=...)`; another `application` given there wins.
+
+    Raises:
+        TypeError: if it is no such class.
+    """
+    return _extended(BaseModel, "unilm", "UnifiedLanguageModel")

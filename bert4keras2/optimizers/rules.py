@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
+
+from bert4keras2.optimizers.mirrored import accumulate, must_merge
 
 __all__ = ["Composable", "Rule", "Step"]
 
@@ -98,7 +101,9 @@ class Composable:
         waiting = vars(self).get("_waiting_rules", ())
         if args:
             kwargs["learning_rate"], args = args[0], args[1:]
-        elif "learning_rate" not in kwargs:
+        if "lr" in kwargs:
+            self._rename_rate(kwargs)
+        if "learning_rate" not in kwargs:
             kwargs["learning_rate"] = inspect.signature(super().__init__).parameters["learning_rate"].default
         # Keras takes no whole number for a learning rate.
         rate = kwargs["learning_rate"]
@@ -106,6 +111,14 @@ class Composable:
         for rule in waiting:
             rate = rule.scheduled(rate)
         super().__init__(rate, *args, **{key: value for key, value in kwargs.items() if key != "learning_rate"})
+
+    def _rename_rate(self, kwargs: dict[str, Any]) -> None:
+        """Take the `lr` of old scripts for the learning rate, with a warning."""
+        default = _default_rate(type(self))
+        if kwargs.get("learning_rate", default) is not default:
+            raise TypeError(f"{type(self).__name__}() got learning_rate and its old name lr: leave out lr")
+        warnings.warn(f"{type(self).__name__}(lr=...) is now called learning_rate=...", UserWarning, stacklevel=3)
+        kwargs["learning_rate"] = kwargs.pop("lr")
 
     def add_rules(self, *rules: Rule) -> None:
         """Take further rules, in the order from the inside to the outside, and let them set up the optimizer."""
@@ -141,6 +154,13 @@ class Composable:
         finally:
             self._applying = False
 
+    def _backend_apply_gradients(self, grads, trainable_variables) -> None:
+        if not (self.gradient_accumulation_steps and must_merge()):
+            super()._backend_apply_gradients(grads, trainable_variables)
+            return
+        sums = [self._accumulated_gradients[self._get_variable_index(v)] for v in trainable_variables]
+        accumulate(self, grads, sums, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate) -> None:
         """Change one variable, its moments and the slots of the rules by one step."""
         index = self._get_variable_index(variable)
@@ -166,6 +186,15 @@ class Composable:
             super().update_step(gradient, variable, learning_rate)
         for rule in self._rules:
             rule.after(step)
+
+
+def _default_rate(cls: type) -> Any:
+    """Return the learning rate that a class of optimizers has by default."""
+    for base in cls.__mro__:
+        known = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}
+        if "learning_rate" in known and known["learning_rate"].default is not inspect.Parameter.empty:
+            return known["learning_rate"].default
+    return None
 
 
 def _no_gradient():

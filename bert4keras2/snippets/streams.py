@@ -115,13 +115,13 @@ class BatchStream:
 
     def _as_tuple(self, batch: Any) -> tuple:
         if self._inputs_only or not isinstance(batch, list | tuple):
-            return (_map(np.asarray, batch),)
+            return (_map(_array, batch),)
         if not 1 <= len(batch) <= 3:
             raise ValueError(
                 f"A batch must be (inputs, targets) or (inputs, targets, sample weights), got {len(batch)} parts;"
                 " put several inputs into a list of their own: yield [tokens, segments], labels"
             )
-        parts = tuple(_map(np.asarray, part) for part in batch)
+        parts = tuple(_map(_array, part) for part in batch)
         while len(parts) > 1 and parts[-1] is None:  # labels None: the loss is a layer of the model
             parts = parts[:-1]
         return parts
@@ -237,6 +237,16 @@ def _map(function: Callable[[Any], Any], part: Any) -> Any:
     if isinstance(part, dict):
         return {key: _map(function, part[key]) for key in sorted(part)}
     return type(part)(_map(function, value) for value in part)
+
+
+def _array(values: Any) -> np.ndarray:
+    """Return an array; double precision becomes Keras' own, as it does when Keras is given arrays."""
+    array = np.asarray(values)
+    if array.dtype != np.float64:
+        return array
+    import keras
+
+    return array.astype(keras.config.floatx())
 
 
 def _flatten(part: Any) -> list[Any]:

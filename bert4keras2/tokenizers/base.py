@@ -90,6 +90,11 @@ class TokenizerBase:
             raise ValueError(f"this tokenizer has no {_ROLES[role]} token: it {why}")
         return value
 
+    def _edge_id(self, role: str) -> int:
+        """Return the id of the token before or after a text; one that the vocabulary lacks is unknown to it."""
+        value = self.__dict__.get(f"_token_{role}_id")
+        return self.token_to_id(getattr(self, f"_token_{role}")) if value is None else value
+
     @property
     def vocab_size(self) -> int:
         """Number of tokens."""
@@ -220,10 +225,10 @@ class TokenizerBase:
         if isinstance(text, str):
             if self._wraps_texts_itself():
                 return self.tokens_to_ids(self.tokenize(text))
-            ids = [] if self._token_start is None else [self._token_start_id]
+            ids = [] if self._token_start is None else [self._edge_id("start")]
             ids += self._body_ids(text)
             if self._token_end is not None:
-                ids.append(self._token_end_id)
+                ids.append(self._edge_id("end"))
             return ids
         if isinstance(text, (list, tuple)):
             for token in text:
@@ -239,6 +244,7 @@ class TokenizerBase:
         maxlen: int | None = None,
         pattern: str = "S*E*E",
         truncate_from: str | int = "right",
+        max_length: int | None = None,
     ) -> tuple[list[int], list[int]]:
         """Ids and segment ids of a text or a pair of texts.
 
@@ -248,6 +254,7 @@ class TokenizerBase:
             maxlen: largest number of ids; of a pair, the longer text loses tokens first.
             pattern: `'S*E*E'` drops the start token of the second text, `'S*ESE'` keeps it.
             truncate_from: where tokens are taken out: `'right'`, `'left'` or a position.
+            max_length: what `maxlen` was called in early versions of bert4keras.
 
         Returns:
             Two lists of the same length: ids, and segment ids (0 for the first text, 1 for the second).
@@ -256,6 +263,7 @@ class TokenizerBase:
             TypeError: a text is neither a str nor a list of tokens.
             ValueError: `maxlen` is too small for the special tokens, or an option is unknown.
         """
+        maxlen = max_length if maxlen is None else maxlen
         first = self._row(first_text, "first_text")
         second = None
         if second_text is not None:

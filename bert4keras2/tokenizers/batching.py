@@ -121,9 +121,9 @@ def encode_batch(
             sources = sources + lengths - kept
         has_start = start and not (part and drop_start)
         if has_start:
-            flat_ids[offsets] = tokenizer._token_start_id
+            flat_ids[offsets] = tokenizer._edge_id("start")
         if end:
-            flat_ids[offsets + width - 1] = tokenizer._token_end_id
+            flat_ids[offsets + width - 1] = tokenizer._edge_id("end")
         if len(flat) == kept.sum():
             flat_ids[ranges(offsets + has_start, kept)] = flat
         else:

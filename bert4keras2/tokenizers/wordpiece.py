@@ -7,6 +7,7 @@ into runs of those, which are looked up character by character, and runs of anyt
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -65,7 +66,8 @@ class Tokenizer(TokenizerBase):
     Raises:
         FileNotFoundError, IsADirectoryError: see `load_vocab`.
         TypeError: `token_dict` is neither a path nor a mapping.
-        ValueError: the vocabulary is empty or lacks a special token.
+        ValueError: the vocabulary is empty, or lacks a token of `never_split` or, if it is a file, a special one.
+            Of a mapping that someone made for a task, such as the moves of chess, a warning tells what it lacks.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class Tokenizer(TokenizerBase):
     ) -> None:
         super().__init__(token_start, token_end, pre_tokenize, token_translate, never_split)
         if isinstance(token_dict, (str, os.PathLike)):
-            token_dict = load_vocab(token_dict)
+            token_dict, from_file = load_vocab(token_dict), True
         elif not isinstance(token_dict, Mapping):
             raise TypeError(f"token_dict must be a path or a dict, got {type(token_dict).__name__}")
+        else:
+            from_file = False
         if not token_dict:
             raise ValueError("token_dict is empty; expected a dict from token to id")
         self._do_lower_case = do_lower_case
@@ -91,16 +95,19 @@ class Tokenizer(TokenizerBase):
         self._token_dict = dict(token_dict)
         self._token_dict_inv = {id: token for token, id in self._token_dict.items()}
         self._vocab_size = len(self._token_dict)
-        self._set_special_ids()
+        self._set_special_ids(from_file)
 
-    def _set_special_ids(self) -> None:
+    def _set_special_ids(self, from_file: bool) -> None:
         needed = {self._token_unk, self._token_start, self._token_end, *self._never_split} - {None}
         missing = sorted(needed - self._token_dict.keys())
         if missing:
-            raise ValueError(
+            message = (
                 f"the vocabulary of {self._vocab_size} tokens lacks {', '.join(missing)}; check that it is the "
                 "model's vocabulary, or pass token_start=None / token_end=None / other names for those it does not use"
             )
+            if from_file or {*missing} & {*self._never_split}:
+                raise ValueError(message)
+            warnings.warn(message, stacklevel=3)
         for role in ("pad", "unk", "mask", "start", "end"):
             token = getattr(self, f"_token_{role}")
             if token in self._token_dict:

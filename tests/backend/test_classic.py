@@ -61,7 +61,7 @@ def test_generators():
 @pytest.mark.parametrize(
     "name, word",
     [
-        ("total_loss", "adversarial training, a gradient penalty"),
+        ("total_loss", "adversarial training and gradient penalt"),
         ("_make_train_function", "train_step"),
         ("_feed_inputs", "train_step"),
         ("_feed_targets", "train_step"),
@@ -119,3 +119,57 @@ def test_environment(monkeypatch):
     assert get_available_gpus() == [] or all(isinstance(name, str) for name in get_available_gpus())
     assert is_tf_keras is False
     assert issubclass(Model, keras.Model) and script_keras.Model is Model
+
+
+def test_targets_by_the_names_of_output_layers():
+    x = keras.Input((3,))
+    one, two = keras.layers.Dense(1, name="one")(x), keras.layers.Dense(2, name="two")(x)
+    rows = np.ones((4, 3), "float32")
+    single = Model(x, one)
+    single.compile("sgd", "mse", metrics=["mae"])
+    expected = single.evaluate(rows, np.ones((4, 1)), verbose=0)
+    np.testing.assert_allclose(single.evaluate(rows, {"one": np.ones((4, 1))}, verbose=0), expected, rtol=1e-6)
+    both = Model(x, [one, two])
+    both.compile("sgd", "mse")
+    expected = both.evaluate(rows, [np.ones((4, 1)), np.zeros((4, 2))], verbose=0, return_dict=True)["loss"]
+    named = {"two": np.zeros((4, 2)), "one": np.ones((4, 1))}
+    found = both.evaluate(rows, named, verbose=0, return_dict=True)["loss"]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_weights_are_saved_whatever_the_format_was(tmp_path):
+    model = Model(x := keras.Input((3,)), keras.layers.Dense(2)(x))
+    model.save_weights(tmp_path / "a.weights", save_format="h5")
+    model.load_weights(tmp_path / "a.weights")
+
+
+def test_layers_tell_their_calls():
+    from bert4keras2.layers import Add, LayerNormalization
+
+    x, y = keras.Input((2, 3)), keras.Input((2, 3))
+    add, norm = Add(), LayerNormalization()
+    total = add([x, y])
+    first, second = norm(total), norm(x)
+    assert norm.get_output_at(0) is first and norm.get_output_at(-1) is second
+    assert norm.get_input_at(0) is total and add.get_output_at(-1) is total
+    assert [a is b for a, b in zip(add.get_input_at(0), [x, y], strict=True)] == [True, True]
+    with pytest.raises(ValueError, match="2 times"):
+        norm.get_output_at(2)
+
+
+def test_predict_takes_nested_lists():
+    a, b = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    model = Model([a, b], keras.layers.Embedding(5, 2)(a) + keras.layers.Embedding(2, 2)(b))
+    expected = model.predict([np.array([[1, 2, 3]]), np.array([[0, 1, 0]])], verbose=0)
+    np.testing.assert_array_equal(model.predict([[[1, 2, 3]], [[0, 1, 0]]], verbose=0), expected)
+    np.testing.assert_array_equal(model.predict_on_batch([[[1, 2, 3]], [[0, 1, 0]]]), expected)
+
+
+def test_outputs_may_be_losses():
+    x, y = keras.Input((3,)), keras.Input((1,), name="y")
+    error = keras.layers.Lambda(lambda t: keras.ops.mean((t[0] - t[1]) ** 2), output_shape=(), name="error")
+    model = Model([x, y], error([keras.layers.Dense(1)(x), y]))
+    model.compile(keras.optimizers.SGD(0.1), {"error": lambda y_true, y_pred: y_pred})
+    rows, targets = np.ones((4, 3), "float32"), np.zeros((4, 1), "float32")
+    first = model.train_on_batch([rows, targets], {"error": np.zeros(4)})
+    assert model.train_on_batch([rows, targets], {"error": np.zeros(4)}) < first

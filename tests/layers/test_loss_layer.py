@@ -173,3 +173,22 @@ def test_loss_layer_under_mixed_precision():
         m.compile(optimizer="sgd")
         history = m.fit(data(), epochs=2, batch_size=4, verbose=0).history
         np.testing.assert_allclose(history["cross"], history["loss"], rtol=2e-2)
+
+
+def test_whole_numbers_reach_the_loss_as_floats():
+    kinds = []
+
+    class Masked(layers.Loss):
+        def compute_loss(self, inputs, mask=None):
+            kinds.extend(keras.backend.standardize_dtype(x.dtype) for x in inputs)
+            ids, segments, scores = inputs
+            return ops.sum(scores * segments) / ops.sum(segments)  # TensorFlow multiplies no int32 with float32
+
+    ids, segments = keras.Input((3,), dtype="int32"), keras.Input((3,), dtype="int32")
+    scores = keras.layers.Embedding(5, 1)(ids)[..., 0]
+    outputs = Masked()([ids, segments, scores])
+    assert {*kinds} == {"float32"} and [x.dtype for x in outputs[:2]] == ["int32", "int32"]
+    model = Model([ids, segments], outputs)
+    model.compile("sgd")
+    array = np.array([[1, 2, 0]])
+    assert np.isfinite(model.train_on_batch([array, array]))

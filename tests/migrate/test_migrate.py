@@ -107,6 +107,10 @@ def test_imports_of_bert4keras(old, new):
         ("from tensorflow.keras.layers import Dense, Input", "from keras.layers import Dense, Input"),
         ("from keras.layers import *", "from keras.layers import *"),
         ("from keras.callbacks import Callback", "from keras.callbacks import Callback"),
+        (
+            "from tensorflow.keras.losses import kullback_leibler_divergence as kld, mse, hinge",
+            "from keras.losses import kl_divergence as kld, mean_squared_error as mse, hinge",
+        ),
         ("import numpy as np, json", "import numpy as np, json"),
     ],
 )
@@ -147,7 +151,10 @@ def test_scripts_without_bert4keras_are_left_alone():
         ("\nself.add_weight('w', (2, 3))\n", "add_weight('w', ...)", "shape=..."),
         ("\nmodel.add_metric(acc, name='acc')\n", "model.add_metric(...)", "compute_loss"),
         ("\nmodel.add_loss(loss)\n", "model.add_loss(...)", "bert4keras2.layers.Loss"),
-        ("\nmodel.compile(Adam(lr=1e-5))\n", "Adam(lr=...)", "learning_rate="),
+        ("\nmodel.compile(Adam(lr=1e-5))\n", "Adam(lr=...)", "learning_rate=, the name in Keras 3"),
+        ("from keras.optimizers import Adam\nAdam(lr=1e-5)\n", "Adam(lr=...)", "learning_rate="),
+        ("from bert4keras.optimizers import Adam\nkeras.optimizers.Adam(lr=1)\n", "Adam(lr=...)", "learning_rate="),
+        ("from bert4keras.optimizers import Adam\nAdam(lr=1, decay=1)\n", "Adam(decay=...)", "InverseTimeDecay"),
         ("\nimportlib.import_module('bert4keras.layers')\n", "'bert4keras.layers'", "bert4keras2"),
         ("\nfrom bert4keras.layers import *\n", "from bert4keras.layers import *", "from keras.layers import *"),
         ("\nfrom bert4keras.layers import Dense\n", "from bert4keras.layers import Dense", "from keras.layers"),
@@ -172,6 +179,10 @@ def test_what_needs_a_person(source, construct, word):
         "from bert4keras.snippets import AutoRegressiveDecoder, ViterbiDecoder, uniout",
         "from bert4keras.backend import search_layer, K; K.mean(K.cast(K.equal(a, b), K.floatx()))",
         "from bert4keras.optimizers import Adam; Adam(learning_rate=1e-5)",
+        "from bert4keras.optimizers import Adam; Adam(lr=1e-5)",
+        "from bert4keras.optimizers import *\nAdamW = extend_with_weight_decay(Adam); AdamW(lr=1); Adam(lr=1)",
+        "import bert4keras2.optimizers; bert4keras2.optimizers.Adam(lr=1e-5)",
+        "from bert4keras2.optimizers import extend_with_lookahead\nAdamL = extend_with_lookahead(Adam)\nAdamL(lr=1)",
         "f = model.train_function; print(a.targets)",
     ],
 )

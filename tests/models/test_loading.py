@@ -238,3 +238,19 @@ def test_keep_and_compound_tokens_from_both_sources(tmp_path):
         model = load(checkpoint=checkpoint, **options)
         np.testing.assert_allclose(values(model.get_layer("Embedding-Token"))[0], expected, atol=1e-6)
         assert model.get_layer("MLM-Bias").beta.shape == (6,)
+
+
+@pytest.mark.parametrize("case, other", [("mt5_1_1", "t5.1.1"), ("t5_1_1", "mt5.1.1")])
+def test_files_of_t5_and_mt5_differ_by_a_name_that_both_read(case, other):
+    folder = FOLDER / case
+    files = folder / "config.json", folder / "model.ckpt"
+    found = build_transformer_model(*files, model=other)
+    usual = build_transformer_model(*files, model=case.replace("_1_1", ".1.1"))
+    for one, same in zip(found.weights, usual.weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(same))
+
+
+def test_sizes_that_follow_from_others_can_be_read_off():
+    bert = build_transformer_model(FOLDER / "bert_encoder" / "config.json", return_keras_model=False)
+    size = bert.hidden_size // bert.num_attention_heads
+    assert (bert.attention_head_size, bert.attention_key_size, bert.embedding_size) == (size, size, bert.hidden_size)

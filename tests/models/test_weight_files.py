@@ -135,3 +135,20 @@ def test_conditional_model_round_trip(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert [t.name for t in loaded.inputs] == ["Input-Token", "Input-Segment", "Input-Condition"]
+
+
+@pytest.mark.parametrize("name", ["test.model", "model.weights", "no_suffix", "model.keras"])
+def test_whole_models_have_files_of_any_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = build_transformer_model(FOLDER / "bert_encoder" / "config.json")
+    model.save(name)
+    ids = np.array([[1, 2, 3]])
+    expected = ops.convert_to_numpy(model([ids, 0 * ids]))
+    loaded = script_keras.models.load_model(name)
+    np.testing.assert_array_equal(ops.convert_to_numpy(loaded([ids, 0 * ids])), expected)
+    assert [path.name for path in tmp_path.iterdir()] == [name]  # nothing partial is left
+    if name == "test.model":
+        with pytest.raises(FileNotFoundError, match="folder"):
+            model.save(tmp_path / "no" / "folder.model")
+        with pytest.raises(FileExistsError, match="overwrite"):
+            model.save(name, overwrite=False)

@@ -86,6 +86,28 @@ def test_keras_bases():
     close(once(scaled), [s + f * (p - s) for s, p, f in zip(start, plain, factors, strict=True)], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "cls",
+    [o.Adam, o.AdaFactor, o.Lion, o.LAMB, *(o.extend_with_weight_decay(b) for b in (o.Adam, keras.optimizers.SGD))],
+)
+def test_lr_is_learning_rate(cls):
+    """Scripts of tf.keras pass `lr`; one warning."""
+    with pytest.warns(UserWarning, match=r"\(lr=...\) is now called learning_rate") as caught:
+        optimizer = cls(lr=0.25)
+    assert len(caught) == 1 and float(optimizer.learning_rate) == 0.25
+    assert cls.from_config(optimizer.get_config()).get_config() == optimizer.get_config()
+    with pytest.raises(TypeError, match="learning_rate and its old name lr"):
+        cls(0.5, lr=0.25)
+    with pytest.raises((TypeError, ValueError), match="nothing_known"):
+        cls(nothing_known=1)
+
+
+def test_lr_under_a_schedule():
+    with pytest.warns(UserWarning, match="now called"):
+        optimizer = o.extend_with_piecewise_linear_lr(o.Adam)(lr=2, lr_schedule={0: 0.5, 10: 1})
+    assert float(optimizer.learning_rate) == 1
+
+
 def test_adam_epsilon():
     """Without epsilon, entries that never had a gradient stay, and others move by the rate in the first step."""
     start, found = values(variables()), once(o.Adam(0.01, epsilon=0))

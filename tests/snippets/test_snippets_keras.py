@@ -311,12 +311,29 @@ def test_batches_that_change_their_kind():
 
     ones = np.ones((2, 3), "int64")
     consume((ones, ones), (ones * 1.0, ones))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Array 1 of batch 2 is float64, but the first"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Array 1 of batch 2 is float32, but the first"):
         consume((ones, ones), (ones, ones * 0.5))
     with pytest.raises(tf.errors.InvalidArgumentError, match="Batch 2 has 1 arrays, the first had 2"):
         consume((ones, ones), (ones,))
     with pytest.raises(ValueError, match="sample weights but no targets"):
         consume((ones, None, ones))
+
+
+def test_double_precision_becomes_the_models_own():
+    class Doubles(DataGenerator):
+        def __iter__(self, random=False):
+            for _, _d in self.sample(random):
+                yield np.ones((2, 3)), np.zeros((2, 1))
+
+    def product(y_true, y_pred):  # TensorFlow multiplies no float64 with float32
+        return keras.ops.mean(y_true * y_pred)
+
+    from bert4keras2.backend import Model
+
+    model = Model(x := keras.Input((3,)), keras.layers.Dense(1)(x))
+    model.compile("sgd", "mse", metrics=[product])
+    history = model.fit(Doubles([1, 2]).forfit(), steps_per_epoch=2, epochs=1, verbose=0)
+    assert history.history["product"] == [0.0]
 
 
 @tensorflow_only

@@ -94,10 +94,26 @@ def test_bad_dicts(tiny_vocab):
     with pytest.raises(TypeError, match="path or a dict, got list"):
         Tokenizer(["a"])
     del tiny_vocab["[CLS]"], tiny_vocab["[UNK]"]
-    with pytest.raises(ValueError, match=r"lacks \[CLS\], \[UNK\].*token_start=None"):
+    with pytest.warns(UserWarning, match=r"lacks \[CLS\], \[UNK\].*token_start=None"):
         Tokenizer(tiny_vocab)
-    with pytest.raises(ValueError, match=r"lacks <s>"):
+    with pytest.warns(UserWarning, match=r"lacks <s>"):
         Tokenizer({"[UNK]": 0, "[SEP]": 1}, token_start="<s>")
+
+
+def test_a_file_without_special_tokens_is_the_wrong_one(write):
+    with pytest.raises(ValueError, match=r"lacks \[CLS\], \[SEP\], \[UNK\]"):
+        Tokenizer(write(b"[PAD]\na\nb\n"))
+
+
+def test_a_vocabulary_made_for_a_task():
+    with pytest.warns(UserWarning, match=r"lacks \[CLS\], \[SEP\], \[UNK\]"):
+        tokenizer = Tokenizer({"[PAD]": 0, "a": 1, "b": 2})
+    with pytest.raises(AttributeError, match="unknown token.*not in the vocabulary"):
+        tokenizer.encode("a b")
+    tokenizer._token_unk_id = 0
+    assert tokenizer.encode("a b") == ([0, 1, 2, 0], [0, 0, 0, 0])  # what it lacks is unknown to it
+    assert tokenizer.encode("a c", "b")[0] == [0, 1, 0, 0, 2, 0]
+    assert not hasattr(tokenizer, "_token_end_id")
 
 
 def test_pad_and_mask_are_optional(tiny_vocab):
