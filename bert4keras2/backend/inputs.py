@@ -63,8 +63,8 @@ class IdLimits:
         """Return `x` after checking it; a generator comes back so that each of its batches is checked.
 
         Args:
-            x: an array, a list or dict of arrays, a generator of (x, y) batches, a stream of a `DataGenerator`, or a
-                dataset (left alone).
+            x: an array, a list or dict of arrays, a generator of (x, y) batches, a stream of a `DataGenerator` (which
+                takes `check` itself), or a dataset (left alone).
 
         Raises:
             ValueError: if an id is negative or beyond its table, or a sequence is too long.
@@ -73,9 +73,7 @@ class IdLimits:
             return x
         if isinstance(x, types.GeneratorType):
             return self._checked(x)
-        if hasattr(x, "set_check"):
-            x.set_check(self.check)
-        else:
+        if not hasattr(x, "set_checks"):
             self.check(x)
         return x
 
@@ -84,7 +82,7 @@ class IdLimits:
             self.check(batch[0] if isinstance(batch, tuple) and batch else batch)
             yield batch
 
-    def check(self, x: Any) -> None:
+    def check(self, x: Any, *_: Any) -> None:
         """Raise a ValueError that names the input if a NumPy array of `x` is more than the model can look up."""
         if not isinstance(x, dict):
             x = dict(zip(self.names, x if isinstance(x, list | tuple) else [x], strict=False))

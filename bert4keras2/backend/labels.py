@@ -90,22 +90,6 @@ class LabelLimits:
         self.heads = [head for head in heads if head is not None]
         self._masks: dict[str, Any] = {}
 
-    def watch(self, stream: Any, active: bool) -> None:
-        """Have the targets of a stream's batches checked from now on, or no longer.
-
-        The stream itself shows its check the inputs alone; all of a batch is at hand where it is made a tuple.
-        """
-        plain = type(stream)._as_tuple
-
-        def checked(batch: Any) -> tuple:
-            batch = plain(stream, batch)
-            self.check(*batch)
-            return batch
-
-        vars(stream).pop("_as_tuple", None)
-        if active and self.heads:
-            stream._as_tuple = checked
-
     def check(self, x: Any, y: Any = None, weights: Any = None) -> None:
         """Raise a ValueError if labels `y` do not fit their losses; names the label, its row and what was expected.
 

@@ -24,7 +24,7 @@ KERAS_SUFFIX = ".weights.h5"
 
 def _streamed(x: Any) -> Any:
     """Return an iterator of batches as a stream that Keras takes whatever their lengths; anything else as it is."""
-    if not isinstance(x, Iterator) or hasattr(x, "set_check"):
+    if not isinstance(x, Iterator) or hasattr(x, "set_checks"):
         return x
     from bert4keras2.snippets.streams import batch_stream
 
@@ -123,8 +123,8 @@ class Model(ClassicMethods, keras.Model):
         values = self._values()
         try:
             x = limits.guard(_streamed(x))
-            if hasattr(x, "set_check"):
-                labels.watch(x, targets)
+            if hasattr(x, "set_checks"):
+                x.set_checks([limits.check, labels.check] if targets else [limits.check])
             elif targets:
                 labels.check(x, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight"))
             return method(x, *args, **kwargs)
@@ -157,8 +157,8 @@ class Model(ClassicMethods, keras.Model):
             self._labels().check(*data)
             return type(data)([self._limits().guard(data[0]), *data[1:]])
         data = self._limits().guard(_streamed(data))
-        if hasattr(data, "set_check"):
-            self._labels().watch(data, True)
+        if hasattr(data, "set_checks"):
+            data.set_checks([self._limits().check, self._labels().check])
         return data
 
     # -- steps -----------------------------------------------------------------------------------------------

@@ -227,7 +227,13 @@ class Transformer(Blocks, CheckpointMixin):
         return tokens, segments, positions
 
     def apply_embeddings(self, inputs: list[Any]) -> Any:
-        """Return (B, T, C) embeddings of the inputs."""
+        """Return (B, T, C) embeddings of the inputs.
+
+        Scripts call the hooks of a finished model on symbolic inputs of their own, to put its blocks to another use
+        (BERT-of-Theseus): masks and positions are those of these inputs from then on.
+        """
+        if self.model is not None and isinstance(inputs[0], keras.KerasTensor) and inputs[0] is not self.inputs[0]:
+            self.context = self.make_context(inputs)
         config, positions = self.config, self.context.position_ids
         tokens, segments, _ = self.split_inputs(inputs)
         table = {"output_dim": config.embedding_width, "embeddings_initializer": self.initializer}

@@ -47,7 +47,7 @@ class BatchStream:
         self._inputs_only = inputs_only
         self._can_restart = can_restart
         self._shapes = shapes
-        self._check: Callable[[Any], Any] | None = None
+        self._checks: list[Callable[..., Any]] = []
         self._pass: Iterator[Any] | None = None
         self._pending: deque[Any] = deque()  # read ahead, served first
         self._served: list[Any] | None = []  # what the newest reader took, None once it is no trial any more
@@ -63,9 +63,9 @@ class BatchStream:
         with self._lock:
             return self._read()
 
-    def set_check(self, check: Callable[[Any], Any] | None) -> None:
-        """Have `check(inputs)` called on the inputs of each batch that Keras takes; it raises if they are wrong."""
-        self._check = check
+    def set_checks(self, checks: list[Callable[..., Any]]) -> None:
+        """Have each `check(inputs, targets, ...)` called on each batch that Keras takes; it raises if they are wrong."""
+        self._checks = checks
 
     def _read(self) -> Any:
         if self._pending:
@@ -109,8 +109,8 @@ class BatchStream:
                     if len(self._served) > TRIAL_BATCHES:
                         self._served = None
             batch = self._as_tuple(batch)
-            if self._check is not None:
-                self._check(batch[0])
+            for check in self._checks:
+                check(*batch)
             yield batch
 
     def _as_tuple(self, batch: Any) -> tuple:

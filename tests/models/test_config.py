@@ -265,6 +265,19 @@ def test_subclass(tmp_path):
         np.testing.assert_array_equal(ops.convert_to_numpy(a), ops.convert_to_numpy(b))
 
 
+def test_hooks_on_inputs_of_ones_own():
+    """What BERT-of-Theseus does: the blocks of finished models in a graph of the script's own, masks included."""
+    bert, other = (make(return_keras_model=False, prefix=prefix) for prefix in ("", "Other-"))
+    x = bert.apply_embeddings(other.model.inputs)
+    for index in range(bert.num_hidden_layers):
+        x = bert.apply_main_layers(x, index)
+    joined = keras.Model(other.model.inputs, bert.apply_final_layers(x))
+    tokens = np.array([[5, 6, 7, 0, 0], [8, 9, 10, 11, 12]])
+    np.testing.assert_allclose(
+        run(joined, [tokens, tokens * 0])[0], run(bert.model, [tokens, tokens * 0])[0], atol=1e-6
+    )
+
+
 class InitializedByMethod(RoFormer):
     """The old way: the hook is a function (shape, dtype) rather than an object."""
 

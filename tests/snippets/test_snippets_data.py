@@ -216,7 +216,7 @@ def test_tuples_for_keras():
 def test_check_sees_the_inputs():
     stream = BatchStream(lambda: iter([([np.zeros(2)], None)]))
     seen = []
-    stream.set_check(seen.append)
+    stream.set_checks([lambda inputs, *rest: seen.append(inputs)])
     next(stream._batches())
     assert len(seen) == 1 and isinstance(seen[0], list)
 
