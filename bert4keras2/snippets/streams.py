@@ -64,7 +64,7 @@ class BatchStream:
             return self._read()
 
     def set_checks(self, checks: list[Callable[..., Any]]) -> None:
-        """Have each `check(inputs, targets, ...)` called on each batch that Keras takes; it raises if they are wrong."""
+        """Have each `check(inputs, targets, ...)` called on each batch that Keras takes; they raise for a wrong one."""
         self._checks = checks
 
     def _read(self) -> Any:
