@@ -200,8 +200,9 @@ def test_scripts_and_keras_share_one_pass():
 
 
 def test_tuples_for_keras():
-    a, b = np.zeros(2), np.ones(2)
+    a, b = np.zeros(2, "float32"), np.ones(2, "float32")
     stream = BatchStream(counting())
+    assert stream._as_tuple((np.zeros(2), None))[0].dtype == "float32"  # as Keras makes of arrays it is given
     assert stream._as_tuple(([a, b], None)) == ([a, b],)
     assert len(stream._as_tuple(([a, b], a))) == 2
     assert len(stream._as_tuple([a, b])) == 2
