@@ -15,6 +15,7 @@ from bert4keras2.backend.layer_methods import bind_methods, name_methods
 from bert4keras2.backend.layer_metrics import refresh_logs
 from bert4keras2.backend.recompute import recompute_layers
 from bert4keras2.backend.registry import register
+from bert4keras2.backend.saving import write_beside
 from bert4keras2.backend.training_step import StepRule, train_by_rules, with_followers
 
 __all__ = ["Model"]
@@ -122,11 +123,7 @@ class Model(ClassicMethods, keras.Model):
             self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
         values = self._values()
         try:
-            x = limits.guard(_streamed(x))
-            if hasattr(x, "set_checks"):
-                x.set_checks([limits.check, labels.check] if targets else [limits.check])
-            elif targets:
-                labels.check(x, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight"))
+            x = self._checked(x, targets, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight"))
             return method(x, *args, **kwargs)
         except BaseException as error:
             self._recover(values)
@@ -152,14 +149,20 @@ class Model(ClassicMethods, keras.Model):
             if variable._value is None and value is not None and not value.is_deleted():
                 variable._value = value
 
+    def _checked(self, x: Any, targets: bool, *rest: Any) -> Any:
+        """Return data as Keras takes it, with its ids and, of targets and sample weights in `rest`, labels checked."""
+        limits, labels = self._limits(), self._labels()
+        x = limits.guard(_streamed(x))
+        if hasattr(x, "set_checks"):
+            x.set_checks([limits.check, labels.check] if targets else [limits.check])
+        elif targets:
+            labels.check(x, *rest)
+        return x
+
     def _guarded_pair(self, data: Any) -> Any:
         if isinstance(data, tuple | list) and data:
-            self._labels().check(*data)
-            return type(data)([self._limits().guard(data[0]), *data[1:]])
-        data = self._limits().guard(_streamed(data))
-        if hasattr(data, "set_checks"):
-            data.set_checks([self._limits().check, self._labels().check])
-        return data
+            return type(data)([self._checked(data[0], True, *data[1:]), *data[1:]])
+        return self._checked(data, True)
 
     # -- steps -----------------------------------------------------------------------------------------------
 
@@ -200,19 +203,14 @@ class Model(ClassicMethods, keras.Model):
             filepath: where to write; "best_model.weights" and "model.weights.h5" are both fine.
             overwrite: replace an existing file; otherwise it is an error.
         """
-        path = os.fspath(filepath)
-        if not overwrite and os.path.exists(path):
-            raise FileExistsError(f"{path} exists; pass overwrite=True to replace it")
-        folder = os.path.dirname(path)
-        if folder and not os.path.isdir(folder):
-            raise FileNotFoundError(f"Cannot write weights to {path}: the folder {folder} does not exist")
-        partial = f"{path}.{os.getpid()}.partial{KERAS_SUFFIX}"
-        try:
-            super().save_weights(partial, overwrite=True, **kwargs)
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        keras_save = super().save_weights
+        write_beside(
+            os.fspath(filepath),
+            "weights",
+            KERAS_SUFFIX,
+            lambda partial: keras_save(partial, overwrite=True, **kwargs),
+            overwrite,
+        )
 
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read weights written by `save_weights`, by Keras 3, or by Keras 2 and tf.keras scripts.

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["load_model", "save_under_any_name"]
+__all__ = ["load_model", "save_under_any_name", "write_beside"]
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -35,16 +35,33 @@ def save_under_any_name(
     if path.endswith(KERAS_SUFFIXES):
         save(filepath, overwrite=overwrite, **kwargs)
         return
-    if not overwrite and os.path.exists(path):
-        raise FileExistsError(f"{path} exists; pass overwrite=True to replace it")
     if os.path.isdir(path):
         raise FileExistsError(f"{path} is a folder; a model is saved as a file, such as {path}.keras")
+    write_beside(path, "the model", ".keras", lambda partial: save(partial, overwrite=True, **kwargs), overwrite)
+
+
+def write_beside(path: str, what: str, suffix: str, save: Callable[[str], None], overwrite: bool) -> None:
+    """Write a file beside its place and rename it, so that an interrupted run leaves the old one whole.
+
+    Args:
+        path: where the file belongs.
+        what: what is written, for messages.
+        suffix: how the name ends under which `save` writes; Keras is particular about it.
+        save: called with that name.
+        overwrite: replace an existing file; otherwise it is an error.
+
+    Raises:
+        FileExistsError: if the file exists and is not to be replaced.
+        FileNotFoundError: if its folder does not exist.
+    """
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{path} exists; pass overwrite=True to replace it")
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
-        raise FileNotFoundError(f"Cannot write the model to {path}: the folder {folder} does not exist")
-    partial = f"{path}.{os.getpid()}.partial.keras"
+        raise FileNotFoundError(f"Cannot write {what} to {path}: the folder {folder} does not exist")
+    partial = f"{path}.{os.getpid()}.partial{suffix}"
     try:
-        save(partial, overwrite=True, **kwargs)
+        save(partial)
         os.replace(partial, path)
     finally:
         if os.path.exists(partial):

@@ -185,7 +185,8 @@ def _call(node: ast.Call, own: set[str]) -> tuple[str, str] | None:
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     owner = function.value if isinstance(function, ast.Attribute) else None
     keywords = {keyword.arg for keyword in node.keywords}
-    if ast.unparse(function) in own or ast.unparse(function).startswith(("bert4keras.optimizers.", "bert4keras2.opt")):
+    called = ast.unparse(function)
+    if called in own or called.startswith(("bert4keras.optimizers.", "bert4keras2.optimizers.")):
         keywords -= {"lr"}
     of_self = isinstance(owner, ast.Name) and owner.id == "self"
     if name == "Lambda" and "mask" in keywords:
