@@ -59,13 +59,13 @@ def attend(
         if by_head:
             key, value = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
-    keys = "bhsd" if by_head else "bshd"
+    key = ops.transpose(key, (0, 1, 3, 2) if by_head else (0, 2, 3, 1))  # (B, H, D, S)
+    value = value if by_head else ops.swapaxes(value, 1, 2)
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
-    scores = ops.einsum(f"bthd,{keys}->bhts", wide(query), wide(key))
-    pair = "tsd" if relative is None or len(relative.shape) == 3 else "btsd"
+    scores = ops.matmul(wide(ops.swapaxes(query, 1, 2)), wide(key))
     if relative is not None:
-        scores = scores + ops.einsum(f"bthd,{pair}->bhts", query, relative)
+        scores = scores + ops.cast(_with_pairs(query, relative, "bthd,pairs->bhts"), scores.dtype)
     scores = ops.cast(scores, "float32") * scale
     raw = scores
     if previous_scores is not None:
@@ -75,10 +75,19 @@ def attend(
     weights = ops.cast(normalize_scores(scores, mask, normalization), value.dtype)
     if dropout is not None:
         weights = dropout(weights)
-    output = ops.einsum(f"bhts,{keys}->bthd", weights, value)
+    output = ops.matmul(weights, value)
     if relative is not None:
-        output = output + ops.einsum(f"bhts,{pair}->bthd", weights, relative)
+        output = output + ops.cast(_with_pairs(weights, relative, "bhts,pairs->bhtd"), output.dtype)
+    output = ops.swapaxes(output, 1, 2)
     return (output, raw) if return_scores else output
+
+
+def _with_pairs(x, pairs, equation: str):
+    """Return the einsum of a tensor and vectors per pair of positions, (T, S, D) or (B, T, S, D)."""
+    if keras.backend.backend() == "tensorflow":
+        # Its einsum sums bfloat16 in bfloat16 where the CPU has no such unit: 4096 keys would be off by half.
+        x, pairs = ops.cast(x, "float32"), ops.cast(pairs, "float32")
+    return ops.einsum(equation.replace("pairs", "tsd" if len(pairs.shape) == 3 else "btsd"), x, pairs)
 
 
 def _prefers_fused(query, value) -> bool:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from precision import allowed, distance, in_bfloat16, product_error
 
 from bert4keras2 import layers
 from bert4keras2.backend import Model, sinusoidal_embeddings
@@ -95,6 +96,29 @@ def test_returned_scores():
     q, k, v = rand(B, T, H, D), rand(B, S, H, D, seed=1), rand(B, S, H, D, seed=2)
     _, scores = attend(*tensors(q, k, v, MASK), return_scores=True)
     np.testing.assert_allclose(numpy(scores), np.einsum("bthd,bshd->bhts", q, k) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("method", ["softmax", "softmax_plus", "squared_relu"])
+def test_half_precision_is_summed_in_float32(method, relative):
+    """Over 4096 keys, sums in bfloat16 would lose most of their terms; TensorFlow's einsum forms such sums."""
+    keys = 4096
+    q, k = (in_bfloat16(rand(1, n, 1, 8, seed=n)) for n in (2, keys))
+    v = in_bfloat16(1 + 0.1 * rand(1, keys, 1, 8, seed=3))
+    pairs = in_bfloat16(0.1 * rand(2, keys, 8, seed=4)) if relative else None
+    expected = attend(
+        *tensors(q, k, v), relative=None if pairs is None else ops.convert_to_tensor(pairs), normalization=method
+    )
+    half = [None if x is None else ops.cast(x, "bfloat16") for x in (q, k, v, pairs)]
+    actual = attend(*half[:3], relative=half[3], normalization=method)
+    assert distance(actual, numpy(expected)) <= allowed(product_error())
+
+
+def test_scores_that_nothing_divides_are_float32():
+    q, k = (in_bfloat16(8 * rand(1, 5, 2, 16, seed=n)) for n in (1, 2))
+    half = [ops.cast(x, "bfloat16") for x in (q, k, k)]
+    _, scores = attend(*half, scale=1.0, return_scores=True)
+    np.testing.assert_allclose(numpy(scores), np.einsum("bthd,bshd->bhts", q, k), rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("bias", [None, rand(1, H, T, T, seed=4)])
