@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from bert4keras2.files import atomic_path
+
 __all__ = ["TNEWS_LABELS", "find_split", "read_jsonl", "read_tnews", "write_predictions"]
 
 # Class numbers of TNEWS; 105 and 111 do not occur.
@@ -78,8 +80,6 @@ def read_tnews(path: str | os.PathLike) -> list[tuple[str, int, str]]:
 
 def write_predictions(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line, as the leaderboard takes it; the file appears whole or not at all."""
-    partial = f"{os.fspath(path)}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(partial, path)

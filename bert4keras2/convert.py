@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes
-    from bert4keras2.checkpoints.conversion import convert
+    from bert4keras2.checkpoints.conversion.converting import convert
 
     try:
         done = convert(
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return 130
     except Exception as error:
-        from bert4keras2.checkpoints.errors import CheckpointError
+        from bert4keras2.checkpoints.formats.errors import CheckpointError
 
         if not isinstance(error, CheckpointError):
             raise

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--variables", action="store_true", help="list the names and shapes of all variables")
     options = parser.parse_args(arguments)
 
-    from bert4keras2.checkpoints.errors import CheckpointError
+    from bert4keras2.checkpoints.formats.errors import CheckpointError
     from bert4keras2.checkpoints.report import describe
 
     try:

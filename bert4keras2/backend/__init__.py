@@ -1,6 +1,8 @@
 """Keras as scripts see it, and functions on tensors shared by layers and scripts."""
 
-from bert4keras2.backend.activations import (
+from bert4keras2.backend.keras2.k import K
+from bert4keras2.backend.namespace import keras
+from bert4keras2.functional.activations import (
     gelu_erf,
     gelu_tanh,
     get_activation,
@@ -9,7 +11,8 @@ from bert4keras2.backend.activations import (
     set_gelu,
     swish,
 )
-from bert4keras2.backend.functions import (
+from bert4keras2.functional.devices import get_available_gpus
+from bert4keras2.functional.functions import (
     align,
     apply_rotary_position_embeddings,
     attention_normalize,
@@ -21,14 +24,15 @@ from bert4keras2.backend.functions import (
     sequence_masking,
     sinusoidal_embeddings,
 )
-from bert4keras2.backend.initializers import DepthScaledNormal, Sinusoidal, TruncatedNormal
-from bert4keras2.backend.k import K
-from bert4keras2.backend.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
-from bert4keras2.backend.model import Model
-from bert4keras2.backend.namespace import keras
-from bert4keras2.backend.registry import register
-from bert4keras2.backend.search import get_available_gpus, search_layer
-from bert4keras2.backend.seeds import set_seed
+from bert4keras2.functional.graph import search_layer
+from bert4keras2.functional.initializers import DepthScaledNormal, Sinusoidal, TruncatedNormal
+from bert4keras2.functional.losses import (
+    multilabel_categorical_crossentropy,
+    sparse_multilabel_categorical_crossentropy,
+)
+from bert4keras2.functional.registry import register
+from bert4keras2.functional.seeds import set_seed
+from bert4keras2.training.model import Model
 
 __all__ = [
     "DepthScaledNormal",

@@ -12,10 +12,10 @@ from typing import Any
 
 import keras as _keras
 
-from bert4keras2.backend.k import K
-from bert4keras2.backend.model import Model
-from bert4keras2.backend.saving import load_model
+from bert4keras2.backend.keras2.k import K
 from bert4keras2.keras_names import RENAMED
+from bert4keras2.training.model import Model
+from bert4keras2.training.saving import load_model
 
 __all__ = ["keras"]
 

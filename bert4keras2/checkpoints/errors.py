@@ -1,42 +1,23 @@
-"""The exceptions of the checkpoint package, all of them kinds of `CheckpointError`."""
+"""The errors of this package by the path that scripts import them from; they are defined with the formats."""
 
-from __future__ import annotations
+from bert4keras2.checkpoints.formats.errors import (
+    AmbiguousCheckpointError,
+    CheckpointDamagedError,
+    CheckpointError,
+    CheckpointFormatError,
+    CheckpointMismatchError,
+    CheckpointNotFoundError,
+    MissingVariableError,
+    UnknownVariablesError,
+)
 
 __all__ = [
     "AmbiguousCheckpointError",
     "CheckpointDamagedError",
     "CheckpointError",
     "CheckpointFormatError",
+    "CheckpointMismatchError",
     "CheckpointNotFoundError",
     "MissingVariableError",
+    "UnknownVariablesError",
 ]
-
-
-class CheckpointError(Exception):
-    """Anything that keeps a checkpoint from being found, read or written."""
-
-
-class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """The file, or a file that belongs to it, is not there."""
-
-    # OSError formats itself from errno and strerror; here the message is everything.
-    __str__ = Exception.__str__
-
-
-class CheckpointDamagedError(CheckpointError, ValueError):
-    """The file is cut short or its bytes have changed."""
-
-
-class CheckpointFormatError(CheckpointError, ValueError):
-    """The file is no checkpoint of a format that these readers know."""
-
-
-class AmbiguousCheckpointError(CheckpointError, ValueError):
-    """A folder holds several files that could be meant."""
-
-
-class MissingVariableError(CheckpointError, KeyError):
-    """The checkpoint has no variable of that name."""
-
-    # KeyError prints the repr of its message, which would escape every quote in it.
-    __str__ = Exception.__str__

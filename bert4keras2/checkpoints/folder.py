@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
+from typing import Any
 
-from .errors import AmbiguousCheckpointError, CheckpointError, CheckpointFormatError, CheckpointNotFoundError
-from .registry import where_from
-from .sniff import checkpoint_prefix, classify, reject_impostor
-from .tf_index import OBJECT_GRAPH, read_index
+from bert4keras2.checkpoints.formats.errors import (
+    AmbiguousCheckpointError,
+    CheckpointError,
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+)
+from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix, classify, reject_impostor
+from bert4keras2.checkpoints.formats.tensorflow_index import OBJECT_GRAPH, read_index
+from bert4keras2.checkpoints.released import where_from
+from bert4keras2.files import read_json
 
 __all__ = ["FoundCheckpoint", "companions", "find_checkpoint", "find_config", "find_vocabulary", "find_weights"]
 
@@ -206,7 +212,7 @@ def _weights(path: str) -> tuple[str | None, set[str]]:
     if name.endswith(".index"):
         reject_impostor(path)
         index = read_index(path)
-        return "tensorflow_objects" if index and OBJECT_GRAPH in index.names else "tensorflow", set()
+        return "tensorflow_objects" if index and OBJECT_GRAPH in index.entries else "tensorflow", set()
     if checkpoint_prefix(name) != name or name.endswith(_NO_SUFFIX) or name == "checkpoint":
         return None, set()
     if name.endswith((".zip", ".gz", ".tar", ".tgz")):
@@ -232,12 +238,11 @@ def _configs(folder: str, names: list[str]) -> list[str]:
     return list(telling) or named
 
 
-def _json(path: str, largest: int) -> object:
+def _json(path: str, largest: int) -> dict[str, Any] | None:
     if os.path.getsize(path) > largest:
         return None
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
+        return read_json(path)
     except ValueError:
         return None
 

@@ -7,8 +7,8 @@ import re
 from types import ModuleType
 from typing import Any
 
-from .errors import CheckpointError, CheckpointNotFoundError
-from .folder import find_checkpoint, find_weights
+from bert4keras2.checkpoints.folder import find_checkpoint, find_weights
+from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
 
 __all__ = ["from_hub"]
 

@@ -1,114 +1,21 @@
-"""What every checkpoint reader offers, and the function that picks the right one for a path."""
+"""`open_checkpoint`: the right reader for a path."""
 
 from __future__ import annotations
 
-import difflib
 import os
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import TYPE_CHECKING
 
-from .errors import MissingVariableError
+from bert4keras2.checkpoints import folder
+from bert4keras2.checkpoints.formats import sniff
+from bert4keras2.checkpoints.formats.keras2 import Keras2Reader
+from bert4keras2.checkpoints.formats.reader import Reader
+from bert4keras2.checkpoints.formats.safetensors import SafetensorsReader
+from bert4keras2.checkpoints.formats.sharded import ShardedReader
+from bert4keras2.checkpoints.formats.tensorflow import open_tensorflow
+from bert4keras2.checkpoints.formats.tensorflow_index import read_index
+from bert4keras2.checkpoints.formats.tensorflow_names import IndexReader
+from bert4keras2.checkpoints.formats.torch import TorchReader
 
-if TYPE_CHECKING:
-    import numpy as np
-
-__all__ = ["Reader", "open_checkpoint"]
-
-
-class Reader(ABC):
-    """An open checkpoint: named arrays that are read one at a time.
-
-    A reader keeps names, shapes and types, never the values: every `read` goes to the file and hands out an
-    array that the caller owns. Arrays have the type that is stored; bfloat16 and the 8-bit floats, which NumPy
-    lacks, come as the types of `ml_dtypes` (`array.astype('float32')` works on them).
-
-    Attributes:
-        path: what was opened (for TensorFlow the prefix, without `.index`).
-        format: 'tensorflow', 'tensorflow_objects', 'safetensors', 'torch' or 'keras2_hdf5'.
-    """
-
-    format: str = ""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._entries: dict[str, tuple[tuple[int, ...], str]] = {}  # name -> shape, dtype name
-        self._closed = False
-
-    def names(self) -> list[str]:
-        """Return the names of all variables, in the order that is quickest to read."""
-        return list(self._entries)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of one variable; raises `MissingVariableError` for an unknown name."""
-        return self._entries[self._known(name)][0]
-
-    def dtype(self, name: str) -> str:
-        """Return the name of the stored type ('float32', 'bfloat16', ...); raises `MissingVariableError`."""
-        return self._entries[self._known(name)][1]
-
-    def read(self, name: str) -> np.ndarray:
-        """Read one variable from the file.
-
-        Args:
-            name: one of `names()`.
-
-        Returns:
-            An array of `shape(name)` and `dtype(name)` that the reader does not hold on to.
-
-        Raises:
-            MissingVariableError: there is no such variable; the message lists the closest names.
-            CheckpointDamagedError: the bytes of the variable are missing or changed.
-            ValueError: the reader is closed.
-        """
-        if self._closed:
-            raise ValueError(f"The checkpoint {self.path!r} is closed; open it again to read {name!r}.")
-        return self._read(self._known(name))
-
-    def close(self) -> None:
-        """Close the file; `read` is an error from then on, names and shapes stay available."""
-        if not self._closed:
-            self._closed = True
-            self._release()
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._resolve(name) in self._entries
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path!r}: {len(self)} variables>"
-
-    def _resolve(self, name: str) -> str:
-        """Translate another spelling of a name; formats that know one override this."""
-        return name
-
-    def _known(self, name: str) -> str:
-        resolved = self._resolve(name)
-        if resolved in self._entries:
-            return resolved
-        close = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
-        listed = close or list(self._entries)[:3]
-        what = "The closest names are" if close else f"Its {len(self)} names begin with"
-        shown = f"{what} {', '.join(map(repr, listed))}; names() lists all." if listed else "It holds no variables."
-        raise MissingVariableError(f"The checkpoint {self.path!r} has no variable {name!r}. {shown}")
-
-    @abstractmethod
-    def _read(self, name: str) -> np.ndarray:
-        """Read a variable that is known to exist."""
-
-    @abstractmethod
-    def _release(self) -> None:
-        """Let go of the file."""
+__all__ = ["Reader", "open_checkpoint", "open_names"]
 
 
 def open_checkpoint(path: str | os.PathLike[str], names_only: bool = False) -> Reader:
@@ -131,28 +38,33 @@ def open_checkpoint(path: str | os.PathLike[str], names_only: bool = False) -> R
         AmbiguousCheckpointError: the folder holds several checkpoints.
         ImportError: the format needs a package that is not installed.
     """
-    from . import folder, sniff
-
     path = os.fspath(path)
     if os.path.isdir(path):
         path = folder.find_weights(path)[0]
     kind, path = sniff.locate(path)
     if kind == "tensorflow":
-        from .tf_files import open_tensorflow
-
         return open_tensorflow(path, data_required=not names_only)
-    if kind == "hdf5":
-        from .keras2_files import Keras2Reader
+    return READERS[kind](path)
 
-        return Keras2Reader(path)
-    if kind == "shards":
-        from .sharded import ShardedReader
 
-        return ShardedReader(path)
-    if kind == "safetensors":
-        from .safetensors_files import SafetensorsReader
+READERS: dict[str, type[Reader]] = {
+    "hdf5": Keras2Reader,
+    "shards": ShardedReader,
+    "safetensors": SafetensorsReader,
+    "torch": TorchReader,
+}
 
-        return SafetensorsReader(path)
-    from .torch_files import TorchReader
 
-    return TorchReader(path)
+def open_names(path: str | os.PathLike[str]) -> Reader:
+    """Open a checkpoint to look at names, shapes and types; TensorFlow is not imported for it.
+
+    Args:
+        path: what `open_checkpoint` takes, but for folders.
+
+    Raises:
+        CheckpointError: see `open_checkpoint`.
+    """
+    kind, found = sniff.locate(os.fspath(path))
+    if kind == "tensorflow" and os.path.isfile(found + ".index") and read_index(found + ".index") is not None:
+        return IndexReader(found)
+    return open_checkpoint(path, names_only=True)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bert4keras2.checkpoints.conversion import SOURCES, family_for, matches_of
-from bert4keras2.checkpoints.dialects import family_in, spelt_out
-from bert4keras2.checkpoints.errors import CheckpointError, CheckpointNotFoundError
+from bert4keras2.checkpoints.conversion.configuration import spelt_out
 from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
-from bert4keras2.checkpoints.matching import Matches
-from bert4keras2.checkpoints.measures import Shapes, heads, missing, sizes, structure
-from bert4keras2.checkpoints.readers import Reader
-from bert4keras2.checkpoints.registry import find_released
-from bert4keras2.checkpoints.tf_names import open_names
+from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
+from bert4keras2.checkpoints.matches import SOURCES, family_for, matches_of
+from bert4keras2.checkpoints.names.matching import Matches
+from bert4keras2.checkpoints.names.shapes import Shapes, heads, missing, sizes, structure
+from bert4keras2.checkpoints.readers import Reader, open_names
+from bert4keras2.checkpoints.released import find_released
+from bert4keras2.families.config import read_config
+from bert4keras2.families.table import family_of, guess_family
 
 __all__ = ["Description", "describe"]
 
@@ -125,8 +125,7 @@ def describe(path: str | os.PathLike[str], model: str | None = None) -> Descript
 def _read_config(found: Description, folder: str) -> dict[str, Any]:
     try:
         found.configuration = find_config(folder, found.format)
-        with open(found.configuration, encoding="utf-8-sig") as file:
-            settings = json.load(file)
+        settings = read_config(found.configuration)
     except CheckpointNotFoundError:
         found.notes.append("There is no configuration beside the weights: sizes are told from their shapes.")
         settings = {}
@@ -145,7 +144,7 @@ def _read_config(found: Description, folder: str) -> dict[str, Any]:
             found.tokens = len(file.read().rstrip(b"\r\n").split(b"\n"))
     elif pieces is not None:
         found.tokens = _pieces(pieces, found)
-    return settings if isinstance(settings, dict) else {}
+    return settings
 
 
 def _pieces(path: str, found: Description) -> int | None:
@@ -171,7 +170,7 @@ def _family(found: Description, reader: Reader, settings: dict[str, Any], model:
     found.released = released.name if released else None
     try:
         if model is None and settings:
-            found.told_by = "configuration" if family_in(settings) else "variables"
+            found.told_by = "configuration" if guess_family(settings) else "variables"
         else:
             found.told_by = "argument" if model else "variables"
         found.family = family_for(reader, settings, model)
@@ -261,7 +260,7 @@ def _call(found: Description, folder: str | None, model: str | None) -> str | No
         return None
     name, options = model or str(found.family), dict(found.options)
     released = find_released(os.path.dirname(os.path.abspath(found.weights)))
-    if released is not None and model is None and released.family == found.family:
+    if released is not None and model is None and family_of(released.model)[0] == found.family:
         name, options = released.model, {**options, **released.options}
         if name in ("cdial_gpt",):
             options.pop("segment_vocab_size", None)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.decoders.cache import Cache, Memory, absent, advance, known_positions, prefill, repeat
-from bert4keras2.decoders.choose import Rules
+from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, known_positions, prefill, repeat
+from bert4keras2.decoders.logits import Rules
 from bert4keras2.decoders.loops import beam_loop, beam_start, sample_loop, sample_start
 
 __all__ = ["Engine", "engine_of", "transformer_of"]

@@ -11,7 +11,7 @@ import numpy as np
 from bert4keras2.decoders.engine import engine_of
 from bert4keras2.decoders.options import Options
 from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
-from bert4keras2.decoders.runs import BeamRun, SampleRun
+from bert4keras2.decoders.request import BeamRun, SampleRun
 from bert4keras2.decoders.scoring import log_probabilities
 
 __all__ = ["Generation", "Generator"]

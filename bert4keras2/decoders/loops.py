@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bert4keras2.decoders.cache import Cache, absent, advance, known_positions, reorder
-from bert4keras2.decoders.choose import LOWEST, Rules, allowed_scores, draw
+from bert4keras2.decoders.kv_cache import Cache, absent, advance, known_positions, reorder
+from bert4keras2.decoders.logits import LOWEST, Rules, allowed_scores, draw
 
 __all__ = ["beam_loop", "beam_start", "sample_loop", "sample_start"]
 

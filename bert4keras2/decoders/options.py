@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bert4keras2.decoders.choose import Rules
+from bert4keras2.decoders.logits import Rules
 
 __all__ = ["Options"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.decoders.cache import known_positions
+from bert4keras2.decoders.kv_cache import known_positions
 
 __all__ = ["Prompt", "Prompter", "padded_length"]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.backend.inputs import IdLimits
 from bert4keras2.embeddings.compiled import Compiled
 from bert4keras2.embeddings.pooling import POOLINGS, vector_model
 from bert4keras2.embeddings.whiten import Whitening, whitening
 from bert4keras2.models import build_transformer_model
 from bert4keras2.snippets.sequences import round_up
 from bert4keras2.tokenizers import load_tokenizer
+from bert4keras2.training.input_checks import IdLimits
 
 __all__ = ["SentenceEncoder"]
 

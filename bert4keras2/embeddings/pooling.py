@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend import Model
 from bert4keras2.layers import FirstToken, GlobalAveragePooling1D
+from bert4keras2.training.model import Model
 
 __all__ = ["POOLINGS", "vector_model"]
 

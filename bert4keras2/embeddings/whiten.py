@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.files import atomic_path
+
 __all__ = ["Whitening", "whitening"]
 
 
@@ -52,15 +54,8 @@ class Whitening:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write kernel and bias to an npz file, beside its place first."""
-        path = os.fspath(path)
-        partial = f"{path}.{os.getpid()}.partial"
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, kernel=self.kernel, bias=self.bias)
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        with atomic_path(path) as partial, open(partial, "wb") as file:
+            np.savez(file, kernel=self.kernel, bias=self.bias)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Whitening:

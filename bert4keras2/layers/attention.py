@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from bert4keras2.backend.functions import align, most_negative, normalize_scores, rotate
+from bert4keras2.functional.functions import align, most_negative, normalize_scores, rotate
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 
 __all__ = ["MultiHeadAttention", "attend"]

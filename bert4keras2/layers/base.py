@@ -6,9 +6,10 @@ from typing import Any
 
 import keras
 
-from bert4keras2.backend import get_activation, register, resolve_activation
-from bert4keras2.backend.initializers import serialize_initializer
-from bert4keras2.backend.nodes import NodeMethods
+from bert4keras2.functional.activations import get_activation, resolve_activation
+from bert4keras2.functional.graph import NodeMethods
+from bert4keras2.functional.initializers import serialize_initializer
+from bert4keras2.functional.registry import register
 
 __all__ = ["Layer", "activation_config", "get_activation", "register", "resolve_activation", "serialize_initializer"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend import register
-from bert4keras2.backend.nodes import NodeMethods
+from bert4keras2.functional.graph import NodeMethods
+from bert4keras2.functional.registry import register
 
 __all__ = ["Embedding", "matmul_transposed"]
 

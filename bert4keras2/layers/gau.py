@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend.functions import align, rotate
+from bert4keras2.functional.functions import align, rotate
 from bert4keras2.layers.attention import attend, positional, write_cache
 from bert4keras2.layers.base import (
     Layer,

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend.layer_metrics import LayerMeans
 from bert4keras2.layers.base import Layer, register
+from bert4keras2.layers.running_means import LayerMeans
 
 __all__ = ["Loss"]
 

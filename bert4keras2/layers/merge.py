@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from bert4keras2.backend import register
-from bert4keras2.backend.nodes import NodeMethods
+from bert4keras2.functional.graph import NodeMethods
+from bert4keras2.functional.registry import register
 
 __all__ = ["Add"]
 

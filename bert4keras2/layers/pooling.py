@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import KerasTensor, ops
 
-from bert4keras2.backend.functions import align, most_negative
+from bert4keras2.functional.functions import align, most_negative
 from bert4keras2.layers.base import Layer, register
 
 __all__ = ["BatchConcat", "BatchSplit", "Concatenate1D", "FirstToken", "GlobalAveragePooling1D", "GlobalMaxPooling1D"]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from bert4keras2.backend.functions import sinusoidal_embeddings, sinusoids
+from bert4keras2.functional.functions import sinusoidal_embeddings, sinusoids
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 
 __all__ = [

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from bert4keras2.backend.functions import most_negative, sequence_masking
+from bert4keras2.functional.functions import most_negative, sequence_masking
 from bert4keras2.layers.base import Layer
 
 __all__ = ["SequenceLabels"]

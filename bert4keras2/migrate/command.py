@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bert4keras2.files import atomic_path
 from bert4keras2.migrate.constructs import Note
 from bert4keras2.migrate.rewrite import migrate_source
 
@@ -125,13 +126,9 @@ def _write(path: Path, content: bytes) -> None:
     backup = path.with_name(path.name + ".orig")
     if not backup.exists():
         shutil.copy2(path, backup)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
+    with atomic_path(path) as partial:
+        Path(partial).write_bytes(content)
         shutil.copymode(path, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _print(report: dict[str, Any], write: bool) -> None:

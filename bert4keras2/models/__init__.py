@@ -1,34 +1,47 @@
-"""Models: a family is a row of a table, a model is its configuration."""
+"""Models: a family is a page, a model is its configuration."""
 
-from __future__ import annotations
+from bert4keras2.families.config import Config
+from bert4keras2.families.table import FAMILIES
+from bert4keras2.models.build import build_transformer_model
+from bert4keras2.models.parallel import data_parallel
+from bert4keras2.models.seq2seq import Seq2Seq
+from bert4keras2.models.subclasses import (
+    ALBERT,
+    BERT,
+    ELECTRA,
+    GPT,
+    GPT2,
+    GPT2_ML,
+    NEZHA,
+    ALBERT_Unshared,
+    GAU_alpha,
+    RoFormer,
+    RoFormerV2,
+    extend_with_language_model,
+    extend_with_unified_language_model,
+)
+from bert4keras2.models.transformer import Transformer
+from bert4keras2.training.model import Model
 
-import importlib
-from typing import Any
-
-# Looked up at first use: the table of families alone, which command lines read, needs no Keras.
-_EXPORTS = {
-    "Config": "config",
-    "FAMILIES": "families",
-    "Model": "transformer",
-    "Seq2Seq": "seq2seq",
-    "Transformer": "transformer",
-    "build_transformer_model": "build",
-    "data_parallel": "parallel",
-    **dict.fromkeys(
-        ("ALBERT", "ALBERT_Unshared", "BERT", "ELECTRA", "GAU_alpha", "GPT", "GPT2", "GPT2_ML", "NEZHA"), "subclasses"
-    ),
-    **dict.fromkeys(("RoFormer", "RoFormerV2"), "subclasses"),
-    **dict.fromkeys(("extend_with_language_model", "extend_with_unified_language_model"), "subclasses"),
-}
-
-__all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__ = [
+    "ALBERT",
+    "BERT",
+    "ELECTRA",
+    "FAMILIES",
+    "GPT",
+    "GPT2",
+    "GPT2_ML",
+    "NEZHA",
+    "ALBERT_Unshared",
+    "Config",
+    "GAU_alpha",
+    "Model",
+    "RoFormer",
+    "RoFormerV2",
+    "Seq2Seq",
+    "Transformer",
+    "build_transformer_model",
+    "data_parallel",
+    "extend_with_language_model",
+    "extend_with_unified_language_model",
+]

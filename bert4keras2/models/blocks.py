@@ -7,8 +7,8 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
-from bert4keras2.backend.recompute import recomputed
 from bert4keras2.layers import Add, FeedForward, GatedAttentionUnit, LayerNormalization, MultiHeadAttention
+from bert4keras2.training.recompute import recomputed
 
 __all__ = ["Blocks"]
 

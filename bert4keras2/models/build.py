@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 from bert4keras2.checkpoints.folder import find_checkpoint
+from bert4keras2.checkpoints.names.recognise import looks_like
 from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.suggest import looks_like
-from bert4keras2.models.config import make_config, read_config
-from bert4keras2.models.families import FAMILIES, family_of, guess_family
-from bert4keras2.models.hf_config import implied_by
+from bert4keras2.families.config import make_config, read_config
+from bert4keras2.families.huggingface import implied_by
+from bert4keras2.families.table import FAMILIES, family_of, guess_family
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
 from bert4keras2.models.transformer import Transformer
 

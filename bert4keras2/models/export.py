@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 import warnings
 from typing import Any
 
+from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.loader import saved_arrays, table_for
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
-from bert4keras2.models.hf_config import huggingface_config
+from bert4keras2.families.huggingface import huggingface_config
+from bert4keras2.files import atomic_path
 
 __all__ = ["save_huggingface"]
 
@@ -76,13 +76,6 @@ def _warn(config: Any) -> None:
 
 
 def _write_json(path: str, content: dict[str, Any]) -> None:
-    handle, beside = tempfile.mkstemp(prefix=".config.", suffix=".json", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, sort_keys=True)
-            file.write("\n")
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, sort_keys=True)
+        file.write("\n")

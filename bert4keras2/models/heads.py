@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 from keras.layers import Activation, Dense
 
-from bert4keras2.backend import get_activation
+from bert4keras2.functional.activations import get_activation
 from bert4keras2.layers import Embedding, FirstToken, ScaleOffset
 
 __all__ = ["outputs"]

@@ -27,7 +27,7 @@ def data_parallel(model: Any, devices: list[str] | None = None, parts: list[int]
         ValueError: if `parts` are not equal.
         NotImplementedError: on TensorFlow and PyTorch, with what to write instead.
     """
-    from bert4keras2.backend import get_available_gpus
+    from bert4keras2.functional.devices import get_available_gpus
 
     if parts is not None and len(set(parts)) > 1:
         raise ValueError(f"data_parallel() splits batches evenly; parts={parts!r} cannot be had")

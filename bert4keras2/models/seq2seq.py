@@ -8,9 +8,9 @@ from typing import Any
 from keras import ops
 from keras.layers import Dropout, Input
 
-from bert4keras2.backend import Model
 from bert4keras2.layers import AttentionMask, Embedding, RelativePositionEmbeddingT5
 from bert4keras2.models.transformer import Context, Transformer
+from bert4keras2.training.model import Model
 
 __all__ = ["Decoder", "Encoder", "Seq2Seq"]
 

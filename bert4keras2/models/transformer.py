@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras.layers import Dropout, Input
 
-from bert4keras2.backend import DepthScaledNormal, Model, Sinusoidal, TruncatedNormal
-from bert4keras2.backend.initializers import ByFunction
+from bert4keras2.families.config import Config
+from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, Sinusoidal, TruncatedNormal
 from bert4keras2.layers import (
     Add,
     AttentionMask,
@@ -20,8 +20,8 @@ from bert4keras2.layers import (
 )
 from bert4keras2.models import heads
 from bert4keras2.models.blocks import Blocks
-from bert4keras2.models.config import Config
 from bert4keras2.models.weights import CheckpointMixin
+from bert4keras2.training.model import Model
 
 __all__ = ["Context", "Transformer"]
 

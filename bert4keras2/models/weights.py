@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.checkpoints.formats.safetensors import write_safetensors
+from bert4keras2.checkpoints.formats.tensorflow import write_tensorflow
 from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
+from bert4keras2.checkpoints.names.recognise import suggestion
 from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.suggest import suggestion
-from bert4keras2.checkpoints.table import Place, Table
+from bert4keras2.families.family import Place, Table
+from bert4keras2.models.export import save_huggingface
 from bert4keras2.models.resize import Resizer
 
 __all__ = ["CheckpointMixin"]
@@ -79,9 +82,6 @@ class CheckpointMixin:
             mapping: {layer name: names} to use instead of the family's own.
             dtype: type of the floating arrays, such as "float16"; float32 if None.
         """
-        from bert4keras2.checkpoints.safetensors_files import write_safetensors
-        from bert4keras2.checkpoints.tf_files import write_tensorflow
-
         path = os.fspath(path)
         source = "huggingface" if path.endswith(".safetensors") else "tensorflow"
         table = table_for(self.config.family, source)
@@ -101,8 +101,6 @@ class CheckpointMixin:
         Raises:
             ValueError: if Hugging Face's format has no place for the model.
         """
-        from bert4keras2.models.export import save_huggingface
-
         save_huggingface(self, folder, dtype)
 
     def _bindings(self, source: str, mapping: dict[str, list[str]] | None, table: Table | None = None) -> list[Binding]:
@@ -116,16 +114,17 @@ class CheckpointMixin:
         resizer = Resizer(self.config) if self.config.autoresize_weights else None
         bindings = []
         for layer, position, path, variable in self._variables():
-            names, transpose, part = table.find(path) or Place([])
+            place = table.find(path) or Place([])
             if by_layer is not None:
                 given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))[position : position + 1]
                 # A mapping gives one name; where that is the table's own, its aliases stand too.
-                names, part = (names, part) if names[:1] == given else (given, None)
-            if names:
+                if place.names[:1] != given:
+                    place = Place(given, place.transpose)
+            if place.names:
                 picks = path in VOCABULARY and _picks(self.config)
                 forward = PickRows(self.config, VOCABULARY[path]) if picks else None
                 resize = resizer.for_variable(path) if resizer else None
-                bindings.append(Binding(variable, path, names, transpose, part, forward, resize))
+                bindings.append(Binding(variable, path, place, forward, resize))
         return bindings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend import register
+from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.patterns import Patterns
 from bert4keras2.optimizers.rules import Composable, Step
 from bert4keras2.optimizers.schedules import RelativeStep

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bert4keras2.backend import register
+from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.decay import WeightDecay
 from bert4keras2.optimizers.rules import Composable, Step
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from bert4keras2.backend import register
+from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.accumulation import Accumulation
 from bert4keras2.optimizers.averaging import AveragedWeights, Lookahead, MovingAverage
 from bert4keras2.optimizers.decay import WeightDecay

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend import register
+from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.rules import Composable, Step
 
 __all__ = ["Lion", "LionV2"]

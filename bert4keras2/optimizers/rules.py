@@ -91,7 +91,7 @@ class Composable:
     step_change = None
 
     def __getattr__(self, name: str) -> Any:
-        from bert4keras2.backend.classic import GONE_FROM_OPTIMIZERS
+        from bert4keras2.training.keras2_methods import GONE_FROM_OPTIMIZERS
 
         if name in GONE_FROM_OPTIMIZERS:
             raise AttributeError(f"Keras 3's optimizers have no {name}: {GONE_FROM_OPTIMIZERS[name]}")

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.backend import piecewise_linear, register
-from bert4keras2.backend.functions import schedule_points
+from bert4keras2.functional.functions import piecewise_linear, schedule_points
+from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.rules import Rule
 
 __all__ = ["PiecewiseLinear", "RelativeStep", "Scheduled", "checked_schedule"]

@@ -10,6 +10,8 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bert4keras2.files import atomic_path
+
 __all__ = ["open"]
 
 # The longer mark first: UTF-32's begins with UTF-16's.
@@ -168,10 +170,8 @@ class open:  # it takes the place of the built-in function in scripts, hence the
                     self.offsets.append(position)
                     position += len(line)
             if keep:
-                partial = f"{keep}.{os.getpid()}.partial"
-                with builtins.open(partial, "w", encoding="utf-8") as file:
+                with atomic_path(keep) as partial, builtins.open(partial, "w", encoding="utf-8") as file:
                     json.dump(self.offsets.tolist(), file)
-                os.replace(partial, keep)
 
     def _index(self) -> array:
         if self.offsets is None:

@@ -1,9 +1,9 @@
 """Tokenizers: WordPiece and SentencePiece, vocabulary files, pre-tokenization."""
 
-from .folder import load_tokenizer
-from .pre_tokenize import jieba_pre_tokenize
-from .sentence_piece import SpTokenizer
-from .vocabulary import load_vocab, save_vocab
-from .wordpiece import Tokenizer
+from bert4keras2.tokenizers.folder import load_tokenizer
+from bert4keras2.tokenizers.pre_tokenize import jieba_pre_tokenize
+from bert4keras2.tokenizers.sentence_piece import SpTokenizer
+from bert4keras2.tokenizers.vocabulary import load_vocab, save_vocab
+from bert4keras2.tokenizers.wordpiece import Tokenizer
 
 __all__ = ["SpTokenizer", "Tokenizer", "jieba_pre_tokenize", "load_tokenizer", "load_vocab", "save_vocab"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .batching import encode_batch
-from .pre_tokenize import jieba_pre_tokenize
-from .truncation import check_maxlen, check_pattern, cut, cut_index, pair_lengths
+from bert4keras2.tokenizers.batching import encode_batch
+from bert4keras2.tokenizers.pre_tokenize import jieba_pre_tokenize
+from bert4keras2.tokenizers.truncation import check_maxlen, check_pattern, cut, cut_index, pair_lengths
 
 __all__ = ["TokenizerBase", "check_text"]
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .truncation import check_maxlen, check_pattern
-
-if TYPE_CHECKING:
-    from .base import TokenizerBase
+from bert4keras2.tokenizers.truncation import check_maxlen, check_pattern
 
 __all__ = ["encode_batch", "ranges"]
 
@@ -62,7 +59,7 @@ def _width(longest: int, length: int | None, multiple: int) -> int:
 
 
 def encode_batch(
-    tokenizer: TokenizerBase,
+    tokenizer: Any,
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     maxlen: int | None,
@@ -136,7 +133,7 @@ def encode_batch(
 
 
 def _row_by_row(
-    tokenizer: TokenizerBase,
+    tokenizer: Any,
     texts: list[str],
     pairs: list[str] | None,
     maxlen: int | None,

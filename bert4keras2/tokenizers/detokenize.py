@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .characters import is_cjk_character, is_punctuation
-from .vocabulary import stem
+from bert4keras2.tokenizers.characters import is_cjk_character, is_punctuation
+from bert4keras2.tokenizers.vocabulary import stem
 
 __all__ = ["is_special", "join_tokens"]
 

@@ -10,7 +10,14 @@ import functools
 import re
 import unicodedata
 
-from .characters import category, extra_lowercase, is_cjk_character, is_control, is_punctuation, is_space
+from bert4keras2.tokenizers.characters import (
+    category,
+    extra_lowercase,
+    is_cjk_character,
+    is_control,
+    is_punctuation,
+    is_space,
+)
 
 __all__ = ["clean", "clean_with_offsets", "is_isolated", "lowercase_and_strip", "piece_pattern", "plain_isolated"]
 

@@ -8,20 +8,16 @@ in `own`. Other lists are matched token by token, each after the one before it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
-from .detokenize import is_special
-from .normalize import clean_with_offsets
-from .vocabulary import stem
-
-if TYPE_CHECKING:
-    from .base import TokenizerBase
-    from .wordpiece import Tokenizer
+from bert4keras2.tokenizers.detokenize import is_special
+from bert4keras2.tokenizers.normalize import clean_with_offsets
+from bert4keras2.tokenizers.vocabulary import stem
 
 __all__ = ["locate", "rematch_words"]
 
 
-def locate(tokenizer: TokenizerBase, own: list[str], tokens: list[str]) -> tuple[int, int, int] | None:
+def locate(tokenizer: Any, own: list[str], tokens: list[str]) -> tuple[int, int, int] | None:
     """Finds tokens in the list of tokens that the tokenizer makes of a text.
 
     Args:
@@ -49,7 +45,7 @@ def locate(tokenizer: TokenizerBase, own: list[str], tokens: list[str]) -> tuple
     return None
 
 
-def _stream(tokenizer: Tokenizer, text: str) -> tuple[str, list[int], dict[int, str]]:
+def _stream(tokenizer: Any, text: str) -> tuple[str, list[int], dict[int, str]]:
     """The characters that tokens are made of, their indices in the text, and where literal tokens start in them."""
     parts, offsets, literals = [], [], {}
     start = 0
@@ -88,7 +84,7 @@ def _match(
     return spans
 
 
-def rematch_words(tokenizer: Tokenizer, text: str, tokens: list[str]) -> list[list[int]]:
+def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int]]:
     """The work of `Tokenizer.rematch`, which documents it.
 
     Args:

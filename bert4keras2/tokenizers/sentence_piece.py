@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 
-from .base import TokenizerBase, check_text
-from .characters import is_control, is_space
-from .rematch import locate
+from bert4keras2.tokenizers.base import TokenizerBase, check_text
+from bert4keras2.tokenizers.characters import is_control, is_space
+from bert4keras2.tokenizers.rematch import locate
 
 __all__ = ["SpTokenizer"]
 

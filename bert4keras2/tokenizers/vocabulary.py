@@ -6,7 +6,8 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 
-from .characters import is_cjk_character, is_punctuation
+from bert4keras2.files import atomic_path
+from bert4keras2.tokenizers.characters import is_cjk_character, is_punctuation
 
 __all__ = ["load_vocab", "save_vocab", "stem"]
 
@@ -119,12 +120,5 @@ def save_vocab(dict_path: str | os.PathLike, token_dict: Mapping[str, int], enco
             )
         if token and token.split() != [token]:
             raise ValueError(f"token_dict cannot be saved as lines: token {token!r} holds white space")
-    name = os.fspath(dict_path)
-    temporary = f"{name}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding=encoding, newline="\n") as file:
-            file.writelines(token + "\n" for token in tokens)
-        os.replace(temporary, name)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with atomic_path(dict_path) as partial, open(partial, "w", encoding=encoding, newline="\n") as file:
+        file.writelines(token + "\n" for token in tokens)

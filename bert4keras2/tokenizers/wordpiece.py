@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from .base import TokenizerBase, check_text
-from .batching import ranges
-from .characters import is_cjk_character, is_control, is_punctuation, is_space
-from .detokenize import is_special, join_tokens
-from .normalize import clean, lowercase_and_strip, piece_pattern, plain_isolated
-from .rematch import rematch_words
-from .vocabulary import load_vocab, stem
+from bert4keras2.tokenizers.base import TokenizerBase, check_text
+from bert4keras2.tokenizers.batching import ranges
+from bert4keras2.tokenizers.characters import is_cjk_character, is_control, is_punctuation, is_space
+from bert4keras2.tokenizers.detokenize import is_special, join_tokens
+from bert4keras2.tokenizers.normalize import clean, lowercase_and_strip, piece_pattern, plain_isolated
+from bert4keras2.tokenizers.rematch import rematch_words
+from bert4keras2.tokenizers.vocabulary import load_vocab, stem
 
 __all__ = ["Tokenizer"]
 

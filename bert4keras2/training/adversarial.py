@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from bert4keras2.backend.model import Model
-from bert4keras2.training.rules import Adversarial, Penalty, Virtual
+from bert4keras2.training.model import Model
+from bert4keras2.training.transforms import Adversarial, Penalty, Virtual
 from bert4keras2.training.unlabelled import UnlabelledSteps
 from bert4keras2.training.variables import find_embedding
 

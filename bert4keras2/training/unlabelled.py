@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert4keras2.backend.model import Model
-from bert4keras2.backend.training_step import LossFunction, StepRule, TrainingStep
+from bert4keras2.training.model import Model
+from bert4keras2.training.step import LossFunction, StepRule, TrainingStep
 
 __all__ = ["UnlabelledSteps"]
 

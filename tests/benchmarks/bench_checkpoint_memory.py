@@ -62,11 +62,11 @@ def variables(total: int, each: int) -> Iterator[tuple[str, np.ndarray]]:
 def write(kind: str, path: str, items: Iterator[tuple[str, np.ndarray]], shard: int) -> None:
     """Write the items with the writer of a format."""
     if kind == "safetensors":
-        from bert4keras2.checkpoints.safetensors_files import write_safetensors
+        from bert4keras2.checkpoints import write_safetensors
 
         write_safetensors(path, items)
     elif kind == "tensorflow":
-        from bert4keras2.checkpoints.tf_files import write_tensorflow
+        from bert4keras2.checkpoints import write_tensorflow
 
         write_tensorflow(path, items, shard_bytes=shard * MIB)
     elif kind == "torch":
@@ -97,7 +97,7 @@ def do_write(kind: str, folder: str, total: int, each: int, shard: int, results:
 
 def do_read(kind: str, folder: str, total: int, each: int, shard: int, results: multiprocessing.Queue) -> None:
     """Read a small file to load all packages, then the real one."""
-    from bert4keras2.checkpoints.readers import open_checkpoint
+    from bert4keras2.checkpoints import open_checkpoint
 
     with open_checkpoint(f"{folder}/small") as reader:
         reader.read(reader.names()[0])

@@ -63,7 +63,7 @@ def variables(vocabulary: int, width: int, layers: int) -> Iterator[tuple[str, n
 
 def prepare(folder: Path, vocabulary: int, width: int, layers: int) -> int:
     """Write a folder with a checkpoint and return the size of its weights in bytes."""
-    from bert4keras2.checkpoints.tf_files import write_tensorflow
+    from bert4keras2.checkpoints import write_tensorflow
 
     write_tensorflow(folder / "bert_model.ckpt", variables(vocabulary, width, layers))
     sizes = {"vocab_size": vocabulary, "hidden_size": width, "intermediate_size": 4 * width, "hidden_act": "gelu"}

@@ -6,7 +6,7 @@ import numpy as np
 from cases import BASE, randomize
 from keras import ops
 
-from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints import open_checkpoint
 from bert4keras2.models import build_transformer_model
 
 TINY = {name: value for name, value in BASE.items() if name != "initializer_range"}

@@ -14,12 +14,17 @@ import numpy as np
 import pytest
 
 from bert4keras2 import convert as command
-from bert4keras2.checkpoints import conversion
-from bert4keras2.checkpoints.conversion import UnknownVariablesError, convert
-from bert4keras2.checkpoints.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
-from bert4keras2.checkpoints.tf_files import write_tensorflow
+from bert4keras2.checkpoints import (
+    CheckpointDamagedError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    UnknownVariablesError,
+    convert,
+    open_checkpoint,
+    write_safetensors,
+    write_tensorflow,
+)
+from bert4keras2.checkpoints.conversion import converting as conversion
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 CHECKPOINTS = sorted(path.parent.name for path in GOLDEN.glob("*/model.ckpt.index"))
@@ -275,7 +280,7 @@ def test_both_formats_in_one_folder(toy: Path, tmp_path: Path) -> None:
     """What is converted in its place lies beside its source, and each has its own JSON."""
     convert(toy, tmp_path / "hf")
     convert(tmp_path / "hf", tmp_path / "hf/bert_model.ckpt")
-    from bert4keras2.checkpoints.folder import find_checkpoint
+    from bert4keras2.checkpoints import find_checkpoint
 
     assert find_checkpoint(tmp_path / "hf").config_path.endswith("/config.json")
     (tmp_path / "hf/model.safetensors").unlink()

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints.errors import CheckpointError, CheckpointFormatError
-from bert4keras2.checkpoints.folder import find_checkpoint, find_vocabulary
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.suggest import layer_count, looks_like
-from bert4keras2.checkpoints.tf_files import write_tensorflow
+from bert4keras2.checkpoints import (
+    CheckpointError,
+    CheckpointFormatError,
+    find_checkpoint,
+    open_checkpoint,
+    write_tensorflow,
+)
+from bert4keras2.checkpoints.folder import find_vocabulary
+from bert4keras2.checkpoints.names.recognise import layer_count, looks_like
+from bert4keras2.families.table import family_of
 from bert4keras2.models import build_transformer_model
-from bert4keras2.models.families import family_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 DEFAULT = ("bert_config.json", "bert_model.ckpt", "vocab.txt")

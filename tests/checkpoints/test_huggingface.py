@@ -14,7 +14,7 @@ from cases import randomize, run
 from keras import ops
 
 from bert4keras2.backend import Model
-from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints import open_checkpoint
 from bert4keras2.models import build_transformer_model
 
 pytestmark = pytest.mark.backend

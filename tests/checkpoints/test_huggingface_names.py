@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from huggingface_helpers import TINY, arrays, build, equal, tiny, values
 
-from bert4keras2.checkpoints.loader import CheckpointMismatchError, table_for
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
-from bert4keras2.checkpoints.suggest import looks_like
-from bert4keras2.checkpoints.tf_files import write_tensorflow
+from bert4keras2.checkpoints import CheckpointMismatchError, write_safetensors, write_tensorflow
+from bert4keras2.checkpoints.loader import table_for
+from bert4keras2.checkpoints.names.recognise import looks_like
+from bert4keras2.families.table import guess_family
 from bert4keras2.models import FAMILIES
-from bert4keras2.models.families import guess_family
 
 pytestmark = pytest.mark.backend
 

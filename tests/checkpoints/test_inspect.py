@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 from bert4keras2 import inspect as command
-from bert4keras2.checkpoints.conversion import convert
-from bert4keras2.checkpoints.errors import CheckpointError
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.report import describe
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
-from bert4keras2.checkpoints.tf_files import write_tensorflow
-from bert4keras2.checkpoints.tf_names import open_names
+from bert4keras2.checkpoints import (
+    CheckpointError,
+    convert,
+    describe,
+    open_checkpoint,
+    write_safetensors,
+    write_tensorflow,
+)
+from bert4keras2.checkpoints.readers import open_names
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 CHECKPOINTS = sorted(path.parent.name for path in GOLDEN.glob("*/model.ckpt.index"))

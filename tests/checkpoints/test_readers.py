@@ -12,9 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints.errors import AmbiguousCheckpointError, MissingVariableError
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
+from bert4keras2.checkpoints import AmbiguousCheckpointError, MissingVariableError, open_checkpoint, write_safetensors
 
 FILES = {
     "bert_encoder/model.ckpt": ("tensorflow", 58, "bert/embeddings/word_embeddings"),
@@ -261,7 +259,8 @@ def test_heavy_packages_are_imported_only_when_needed(golden: Path, tmp_path: Pa
     write_safetensors(tmp_path / "x.safetensors", [("v", np.arange(3))])
     code = f"""
 import sys
-from bert4keras2.checkpoints import folder, readers, safetensors_files, tf_files, torch_files, keras2_files
+from bert4keras2.checkpoints import folder, readers
+import bert4keras2.checkpoints
 folder.find_checkpoint({str(golden / "models/bert_encoder")!r})
 with readers.open_checkpoint({str(tmp_path / "x.safetensors")!r}) as reader:
     assert reader.read("v").tolist() == [0, 1, 2]

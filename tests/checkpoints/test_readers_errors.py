@@ -13,16 +13,16 @@ import h5py
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints import tf_index
-from bert4keras2.checkpoints.errors import (
+from bert4keras2.checkpoints import (
     CheckpointDamagedError,
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
+    open_checkpoint,
+    write_safetensors,
+    write_tensorflow,
 )
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
-from bert4keras2.checkpoints.tf_files import write_tensorflow
+from bert4keras2.checkpoints.formats import tensorflow_index as tf_index
 
 VALUES = [("a", np.arange(1000, dtype="float32")), ("b", np.ones((8, 8), "float16"))]
 

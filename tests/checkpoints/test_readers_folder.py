@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints.errors import AmbiguousCheckpointError, CheckpointFormatError, CheckpointNotFoundError
-from bert4keras2.checkpoints.folder import find_checkpoint, find_weights
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
+from bert4keras2.checkpoints import (
+    AmbiguousCheckpointError,
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+    find_checkpoint,
+    open_checkpoint,
+    write_safetensors,
+)
+from bert4keras2.checkpoints.folder import find_weights
 
 CONFIG = {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 10}
 

@@ -12,8 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
+from bert4keras2.checkpoints import open_checkpoint, write_safetensors
 
 MIB = 2**20
 COUNT, EACH = 15, 4 * MIB  # a file of 60 MiB

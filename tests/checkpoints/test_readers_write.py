@@ -10,10 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints.errors import CheckpointError
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
-from bert4keras2.checkpoints.tf_files import write_tensorflow
+from bert4keras2.checkpoints import CheckpointError, open_checkpoint, write_safetensors, write_tensorflow
 
 
 def _variables() -> dict[str, np.ndarray]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bert4keras2.decoders import samplers
-from bert4keras2.decoders.samplers import (
+from bert4keras2.decoders.classic import filters as samplers
+from bert4keras2.decoders.classic.filters import (
     beyond_nucleus,
     draw,
     largest,

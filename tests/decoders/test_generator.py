@@ -286,7 +286,7 @@ def sentence_piece() -> SpTokenizer:
 def test_pieces_of_real_texts(kind):
     """What has been sent once is the beginning of the text at every later step, with and without stop texts."""
     from bert4keras2.decoders.options import Options
-    from bert4keras2.decoders.runs import SampleRun
+    from bert4keras2.decoders.request import SampleRun
 
     own = word_piece() if kind == "word" else sentence_piece()
     early = 0

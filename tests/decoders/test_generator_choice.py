@@ -11,8 +11,8 @@ import pytest
 from cases import BASE, randomize, run
 
 from bert4keras2.decoders import Generator
-from bert4keras2.decoders import samplers as S
-from bert4keras2.decoders.choose import LOWEST, Rules, allowed_scores, draw
+from bert4keras2.decoders.classic import filters as S
+from bert4keras2.decoders.logits import LOWEST, Rules, allowed_scores, draw
 from bert4keras2.models import build_transformer_model
 
 SCORES = np.random.RandomState(7).standard_normal((1, 12)).astype("float32") * 1.5

@@ -92,7 +92,7 @@ def test_substrings_end():
 
 
 def test_substrings_forget(monkeypatch):
-    from bert4keras2.decoders import candidates
+    from bert4keras2.decoders.uses import candidates
 
     monkeypatch.setattr(candidates, "REMEMBERED", 5)
     passage = np.random.default_rng(0).integers(5, 30, size=200).tolist()

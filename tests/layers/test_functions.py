@@ -12,7 +12,7 @@ from precision import allowed, distance, in_bfloat16, product_error
 
 from bert4keras2 import layers
 from bert4keras2.backend import Model, sinusoidal_embeddings
-from bert4keras2.backend.functions import rotate, sinusoids
+from bert4keras2.functional.functions import rotate, sinusoids
 from bert4keras2.layers import attend
 from bert4keras2.layers.relative_position import bucket
 

@@ -297,8 +297,8 @@ def test_command_needs_no_keras(project):
 
 def test_tables_agree_with_what_raises():
     """What K and Model refuse by name is reported too, and what is reported is refused."""
-    from bert4keras2.backend.classic import GONE_FROM_MODELS, GONE_FROM_OPTIMIZERS
-    from bert4keras2.backend.k import GONE
+    from bert4keras2.backend.keras2.k import GONE
+    from bert4keras2.training.keras2_methods import GONE_FROM_MODELS, GONE_FROM_OPTIMIZERS
 
     assert set(K_FUNCTIONS) == set(GONE)
     # Names that are too common outside of models are not searched for.

@@ -12,10 +12,7 @@ import pytest
 from cases import BASE, build
 from keras import ops
 
-from bert4keras2.checkpoints.errors import CheckpointError
-from bert4keras2.checkpoints.loader import CheckpointMismatchError
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.safetensors_files import write_safetensors
+from bert4keras2.checkpoints import CheckpointError, CheckpointMismatchError, open_checkpoint, write_safetensors
 from bert4keras2.models import build_transformer_model
 
 pytestmark = pytest.mark.backend
@@ -93,7 +90,7 @@ def test_vocabulary_of_another_size():
 
 
 def test_missing_variable(tmp_path, bert_arrays):
-    from bert4keras2.checkpoints.tf_files import write_tensorflow
+    from bert4keras2.checkpoints import write_tensorflow
 
     del bert_arrays["bert/encoder/layer_1/output/LayerNorm/gamma"]
     write_tensorflow(tmp_path / "model.ckpt", bert_arrays.items())
@@ -156,7 +153,7 @@ def test_damaged_safetensors(tmp_path):
 
 
 def test_heads_and_optimizer_slots_are_silent(tmp_path, bert_arrays):
-    from bert4keras2.checkpoints.tf_files import write_tensorflow
+    from bert4keras2.checkpoints import write_tensorflow
 
     assert any(name.startswith("cls/") for name in bert_arrays)
     word = bert_arrays["bert/embeddings/word_embeddings"]
@@ -170,7 +167,7 @@ def test_heads_and_optimizer_slots_are_silent(tmp_path, bert_arrays):
 
 
 def test_unexpected_variables_warn_once(tmp_path, bert_arrays):
-    from bert4keras2.checkpoints.tf_files import write_tensorflow
+    from bert4keras2.checkpoints import write_tensorflow
 
     new = {"bert/adapter/kernel": np.zeros((2, 2), "float32"), "bert/adapter/bias": np.zeros(2, "float32")}
     write_tensorflow(tmp_path / "model.ckpt", {**bert_arrays, **new}.items())

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from cases import build, run
 
-from bert4keras2.checkpoints.loader import rooted, table_for
-from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints import open_checkpoint
+from bert4keras2.checkpoints.loader import table_for
+from bert4keras2.checkpoints.names.stored import rooted
 from bert4keras2.models import build_transformer_model
 
 pytestmark = pytest.mark.backend
@@ -115,9 +116,9 @@ def expected_shapes(config, reader):
     assert len(bindings) == len(tiny.model.weights), "each variable of the model has a name"
     shapes = {}
     for binding in bindings:
-        name = next((n for n in rooted(binding.names, "") if n in reader), binding.names[0])
+        name = next((n for n in rooted(binding.place.names, "") if n in reader), binding.place.names[0])
         shape = [sizes.get(size, size) for size in binding.variable.shape]
-        shapes[name] = shape[::-1] if binding.transpose else shape
+        shapes[name] = shape[::-1] if binding.place.transpose else shape
     return shapes
 
 

@@ -9,7 +9,7 @@ import pytest
 from cases import BASE, build, randomize
 from test_loading import values
 
-from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints import open_checkpoint
 from bert4keras2.models import build_transformer_model
 
 pytestmark = pytest.mark.backend

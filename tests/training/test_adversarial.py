@@ -18,7 +18,7 @@ from bert4keras2.training import (
     plain_training,
     virtual_adversarial_training,
 )
-from bert4keras2.training.rules import StepSeed
+from bert4keras2.training.transforms import StepSeed
 
 pytestmark = pytest.mark.backend
 BACKEND = plain_keras.backend.backend()

@@ -180,7 +180,7 @@ def test_saved_with_layers_deeper_down(tmp_path):
 
 
 def test_a_loss_whose_layer_is_missing():
-    from bert4keras2.backend.layer_methods import LayerMethod, bind_methods
+    from bert4keras2.training.layer_methods import LayerMethod, bind_methods
 
     model, _ = tagger()
     method = bind_methods(model, {"loss": LayerMethod("gone", "sparse_loss")})["loss"]

@@ -1,0 +1,1 @@
+"""`K`: what Keras 2's `keras.backend` offered to scripts."""

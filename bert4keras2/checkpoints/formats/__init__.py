@@ -1,0 +1,1 @@
+"""Reading and writing single formats of checkpoints."""

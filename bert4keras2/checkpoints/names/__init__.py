@@ -1,0 +1,1 @@
+"""Which name in a checkpoint is which variable of a model."""

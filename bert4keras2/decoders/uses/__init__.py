@@ -1,0 +1,1 @@
+"""What generation is used for."""

@@ -1,0 +1,229 @@
+"""What Keras 2's models had besides: `fit_generator` and the like, and errors for what belonged to its graphs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert4keras2.training.saving import save_under_any_name
+
+__all__ = ["GONE_FROM_MODELS", "GONE_FROM_OPTIMIZERS", "ClassicMethods"]
+
+_STEP = (
+    "for adversarial training and gradient penalties call adversarial_training, gradient_penalty or"
+    " virtual_adversarial_training of bert4keras2.training; for other ways to train, override train_step in a subclass"
+    " of keras.models.Model"
+)
+_LOSS = "compute it in compute_loss of a bert4keras2.layers.Loss layer, which adds it to what `fit` minimises"
+_METRIC = "report it with add_metric inside compute_loss of a bert4keras2.layers.Loss layer, or compile(metrics=[...])"
+_DATA = "models take arrays, datasets or generators: override train_step(data) to see what they are fed"
+
+# Attributes of Keras 2's models that have no counterpart, and what to do in their place.
+GONE_FROM_MODELS = {
+    "total_loss": f"the loss exists only while a step runs; {_LOSS}; {_STEP}",
+    "_make_train_function": _STEP,
+    "_make_test_function": "override test_step in a subclass of keras.models.Model",
+    "_make_predict_function": "nothing has to be prepared: call predict",
+    "_feed_inputs": _DATA,
+    "_feed_targets": _DATA,
+    "_feed_sample_weights": _DATA,
+    "_feed_input_names": "use [tensor.name for tensor in model.inputs]",
+    "_standardize_user_data": _DATA,
+    "targets": _DATA,
+    "sample_weights": _DATA,
+    "_collected_trainable_weights": "use model.trainable_weights",
+    "metrics_tensors": _METRIC,
+    "metrics_updates": _METRIC,
+    "updates": "layers assign to their variables when they are called; nothing is collected",
+    "state_updates": "layers assign to their variables when they are called; nothing is collected",
+    "uses_learning_phase": "pass training=True or training=False when you call the model",
+    "_uses_learning_phase": "pass training=True or training=False when you call the model",
+}
+# The same for optimizers.
+GONE_FROM_OPTIMIZERS = {
+    "get_updates": "subclass bert4keras2.optimizers or keras.optimizers.Optimizer and define update_step(gradient,"
+    " variable, learning_rate); to apply gradients call apply(gradients, variables)",
+    "get_gradients": f"gradients are taken where the loss is computed; {_STEP}",
+}
+
+
+def targets_in_order(model: Any, targets: Any, outputs: Any) -> Any:
+    """Return targets that are given by the names of output layers in the order of the outputs.
+
+    Args:
+        model: a functional model.
+        targets: what it is trained on; anything but such a dict is returned as it is.
+        outputs: what it returned.
+    """
+    names = list(getattr(model, "output_names", None) or [])
+    if not isinstance(targets, dict) or isinstance(outputs, dict) or not set(targets) <= set(names):
+        return targets
+    ordered = [targets.get(name) for name in names]
+    return ordered if isinstance(outputs, list | tuple) else ordered[0]
+
+
+def _with_axis(output: Any) -> Any:
+    """Return a scalar tensor as one of shape (1,): Keras compares the last axes of targets and outputs."""
+    return keras.ops.reshape(output, (1,)) if len(output.shape) == 0 else output
+
+
+def arrays_of_lists(inputs: Any) -> Any:
+    """Return inputs with an array for each list of numbers or of lists of numbers; Keras takes arrays alone.
+
+    Args:
+        inputs: what a model is called with: a list, tuple or dict of inputs, or one of them.
+    """
+    if isinstance(inputs, dict):
+        return {name: arrays_of_lists(value) for name, value in inputs.items()}
+    if not isinstance(inputs, list | tuple) or not inputs or not all(isinstance(one, list | tuple) for one in inputs):
+        return inputs
+    return [np.asarray(one) for one in inputs]
+
+
+class ClassicMethods:
+    """Methods and messages of Keras 2's models, to be mixed into a keras.Model."""
+
+    _makes_function = False
+
+    # -- generators ------------------------------------------------------------------------------------------
+
+    def fit_generator(
+        self,
+        generator: Any,
+        steps_per_epoch: int | None = None,
+        epochs: int = 1,
+        verbose: Any = 1,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        validation_steps: int | None = None,
+        validation_freq: Any = 1,
+        class_weight: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+    ) -> Any:
+        """Train on a generator of batches: `fit` by its name of Keras 2.
+
+        Args:
+            generator: an iterator of (inputs, targets[, sample weights]), or a keras.utils.PyDataset.
+            max_queue_size, workers, use_multiprocessing: accepted for old scripts, and of no effect.
+            steps_per_epoch, epochs, verbose, callbacks, validation_data, validation_steps, validation_freq,
+                class_weight, shuffle, initial_epoch: as for `fit`.
+
+        Returns:
+            The history.
+        """
+        return self.fit(
+            generator,
+            steps_per_epoch=steps_per_epoch,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            validation_steps=validation_steps,
+            validation_freq=validation_freq,
+            class_weight=class_weight,
+            shuffle=shuffle,
+            initial_epoch=initial_epoch,
+        )
+
+    def evaluate_generator(
+        self,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Any:
+        """Evaluate on a generator of batches: `evaluate` by its name of Keras 2; arguments as for `fit_generator`."""
+        return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    def predict_generator(
+        self,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Any:
+        """Predict for a generator of batches: `predict` by its name of Keras 2; arguments as for `fit_generator`."""
+        return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    # -- single samples --------------------------------------------------------------------------------------
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predict as keras.Model.predict does; inputs may be nested lists of numbers: predict([[ids], [segments]])."""
+        return super().predict(arrays_of_lists(x), *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Predict as keras.Model.predict_on_batch does, with inputs as for `predict`."""
+        return super().predict_on_batch(arrays_of_lists(x))
+
+    # -- targets by name -------------------------------------------------------------------------------------
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss as keras.Model.compute_loss does.
+
+        A dict of targets may name the layers of the outputs. An output may be one number, such as a loss that a Lambda
+        layer computed and that the loss function hands on.
+        """
+        y = targets_in_order(self, y, y_pred)
+        return super().compute_loss(x, y, keras.tree.map_structure(_with_axis, y_pred), *args, **kwargs)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+        """Update metrics as keras.Model.compute_metrics does, with targets as for `compute_loss`."""
+        return super().compute_metrics(x, targets_in_order(self, y, y_pred), y_pred, *args, **kwargs)
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the whole model as keras.Model.save does, to a file of any name ("my.model" too)."""
+        save_under_any_name(filepath, super().save, overwrite, **kwargs)
+
+    def save_weights(
+        self, filepath: str | os.PathLike, overwrite: bool = True, save_format: str | None = None, **kwargs: Any
+    ) -> None:
+        """Write the weights as keras.Model.save_weights does; `save_format` of Keras 2 says nothing any more."""
+        super().save_weights(filepath, overwrite=overwrite, **kwargs)
+
+    # -- what is gone ----------------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar tensor to the loss of the step that runs, as keras.Model.add_loss does."""
+        if any(isinstance(item, keras.KerasTensor) for item in keras.tree.flatten(loss)):
+            raise ValueError(f"model.add_loss() takes no symbolic tensor in Keras 3: {_LOSS}")
+        super().add_loss(loss)
+
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Raise an error: metrics of tensors inside the graph belong to a layer."""
+        raise NotImplementedError(f"model.add_metric() does not exist in Keras 3: {_METRIC}")
+
+    def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
+        """Make what `fit` runs for a step."""
+        self.__dict__["_makes_function"] = True
+        try:
+            return super().make_train_function(*args, **kwargs)
+        finally:
+            self.__dict__["_makes_function"] = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "train_function" and value is not None and not self._makes_function:
+            raise AttributeError(f"model.train_function cannot be replaced: {_STEP}")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in GONE_FROM_MODELS:
+            raise AttributeError(f"model.{name} does not exist in Keras 3: {GONE_FROM_MODELS[name]}")
+        above = getattr(super(), "__getattr__", None)  # PyTorch's modules have one
+        if above is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return above(name)

@@ -1,0 +1,313 @@
+"""A training step whose loss is changed by rules, such as adversarial training, in one form for the three backends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert4keras2.training.gradients import (
+    dense,
+    random_state,
+    restore_random_state,
+    twice_differentiable,
+    value_and_gradients,
+    value_of,
+)
+
+__all__ = ["StepRule", "TrainingStep", "replaced", "train_by_rules", "with_followers"]
+
+# A function of the values of a step's variables that returns the loss and what else came out of the pass.
+LossFunction = Callable[[list[Any]], tuple[Any, Any]]
+
+
+class StepRule:
+    """Something that changes what a training step minimises.
+
+    Attributes:
+        variable: the variable that it is about.
+        twice: whether it needs second derivatives.
+        needs_labels: whether there has to be another loss than its own.
+        follows: whether `after_step` has something to do.
+    """
+
+    twice = False
+    needs_labels = True
+    follows = False
+
+    def __init__(self, variable: Any):
+        self.variable = variable
+
+    def wrap(self, loss: LossFunction, step: TrainingStep) -> LossFunction:
+        """Return the changed loss as a function of the values of `step.variables`."""
+        raise NotImplementedError
+
+    def after_step(self) -> dict[str, float]:
+        """Do what follows a training step; return numbers whose means `fit` reports."""
+        return {}
+
+
+class _Scope(keras.StatelessScope):
+    """A scope that knows which variables were assigned to."""
+
+    def __init__(self, values: list[tuple[Any, Any]]):
+        super().__init__(values, collect_losses=True)
+        self.assigned: dict[int, Any] = {}
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        self.assigned[id(update[0])] = update[0]
+        super().add_update(update)
+
+
+class TrainingStep:
+    """One batch's loss as a function of the values of a model's variables, which stay as they are meanwhile.
+
+    Each pass through the model starts from the same state, so that all passes of a step drop the same units.
+
+    Args:
+        model: a compiled `bert4keras2.backend.Model`.
+        data: what the model is fed with: x, (x, y) or (x, y, sample_weight).
+        rules: the rules of the step.
+        known: pairs (variable, value) for those variables whose values are elsewhere, as in a step on JAX.
+    """
+
+    def __init__(self, model: Any, data: Any, rules: list[StepRule], known: list[tuple[Any, Any]] = ()):
+        self.model, self.rules, self._known = model, rules, list(known)
+        self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._random = random_state()
+        self._twice = any(rule.twice for rule in rules)
+        trainable = {id(variable) for variable in model.trainable_variables}
+        frozen = {id(rule.variable): rule.variable for rule in rules if id(rule.variable) not in trainable}
+        self.variables = [*model.trainable_variables, *frozen.values()]
+        self._assigned: list[Any] = []
+        with keras.StatelessScope(self._known):
+            self.scale = model.optimizer.scale_loss(ops.ones((), dtype="float32"))
+            self.number = ops.convert_to_tensor(model.optimizer.iterations)
+            self._frozen = [value_of(variable) for variable in frozen.values()]
+
+    # -- passes ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _passing(self, values: list[Any]) -> Iterator[_Scope]:
+        restore_random_state(self._random)
+        differentiable = twice_differentiable() if self._twice else contextlib.nullcontext()
+        with differentiable, _Scope([*self._known, *zip(self.variables, values, strict=True)]) as scope:
+            yield scope
+
+    def _call(self) -> Any:
+        return self.model(self.x, training=True) if self.model._call_has_training_arg else self.model(self.x)
+
+    def predict(self, values: list[Any]) -> Any:
+        """Return the model's outputs for the batch, in training mode, at these values of `variables`."""
+        with self._passing(values):
+            return self._call()
+
+    def loss(self, values: list[Any]) -> tuple[Any, Any]:
+        """Return the loss that the model was compiled with, and (outputs, values assigned during the pass)."""
+        with self._passing(values) as scope:
+            outputs = self._call()
+            if self.unlabelled and not self.model.losses:
+                loss = ops.zeros((), dtype="float32")
+            elif self.unlabelled:
+                loss = sum(ops.cast(ops.mean(part), "float32") for part in self.model.losses)
+            else:
+                loss = self.model._compute_loss(self.x, self.y, outputs, self.sample_weight, training=True)
+            self._assigned = list(scope.assigned.values())
+            assigned = [scope.get_current_value(variable) for variable in self._assigned]
+        return loss, (outputs, assigned)
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the batch has no labels, though some rule has a loss that needs none."""
+        return self.y is None and any(not rule.needs_labels for rule in self.rules)
+
+    # -- what rules are made of -----------------------------------------------------------------------------
+
+    def index(self, variable: Any) -> int:
+        """Return the place of a variable in `variables`."""
+        return next(index for index, other in enumerate(self.variables) if other is variable)
+
+    def slope(self, function: LossFunction, values: list[Any], index: int, twice: bool = False):
+        """Return a loss, what came besides, and the gradient by one of the values, times `scale`.
+
+        Args:
+            function: of a list of values.
+            values: the values.
+            index: of the value that the loss is differentiated by.
+            twice: whether the gradient will be differentiated.
+
+        Returns:
+            loss: a scalar.
+            besides: what the function returns besides.
+            gradient: float32, of the variable's shape.
+        """
+
+        def scaled(changed):
+            loss, besides = function(replaced(values, index, changed[0]))
+            return loss * ops.cast(self.scale, loss.dtype), (loss, besides)
+
+        _, (loss, besides), (gradient,) = value_and_gradients(scaled, [values[index]], twice)
+        if gradient is None:
+            gradient = ops.zeros(self.variables[index].shape, dtype="float32")
+        return loss, besides, dense(gradient)
+
+    # -- the step --------------------------------------------------------------------------------------------
+
+    def run(self, values: list[Any]) -> tuple[Any, Any, list[tuple[Any, Any]], list[Any]]:
+        """Compute the gradients that the optimizer applies.
+
+        Args:
+            values: of the trainable variables.
+
+        Returns:
+            loss: what is minimised, a scalar.
+            outputs: the model's outputs in the last pass that computed its loss.
+            assigned: (variable, new value) pairs, of what layers assigned to in that pass.
+            gradients: of the trainable variables, times `scale`.
+        """
+        function: LossFunction = self.loss
+        for rule in self.rules:
+            function = rule.wrap(function, self)
+
+        def scaled(trainable):
+            loss, (outputs, assigned) = function([*trainable, *self._frozen])
+            return loss * ops.cast(self.scale, loss.dtype), (loss, outputs, assigned)
+
+        _, (loss, outputs, assigned), gradients = value_and_gradients(scaled, values)
+        return loss, outputs, list(zip(self._assigned, assigned, strict=True)), gradients
+
+    def report(self, loss: Any, outputs: Any) -> dict[str, Any]:
+        """Update the model's metrics and return the logs."""
+        size = ops.shape(next(part for part in keras.tree.flatten(self.x) if part is not None))[0]
+        self.model._loss_tracker.update_state(loss, sample_weight=size)
+        if self.unlabelled:
+            return self.model.get_metrics_result()
+        return self.model.compute_metrics(self.x, self.y, outputs, sample_weight=self.sample_weight)
+
+
+def replaced(values: list[Any], index: int, value: Any) -> list[Any]:
+    """Return a list with another value at one place."""
+    return [*values[:index], value, *values[index + 1 :]]
+
+
+def train_by_rules(model: Any, rules: list[StepRule], *args: Any) -> Any:
+    """Make one training step of a model with rules.
+
+    Args:
+        model: a compiled `bert4keras2.backend.Model`.
+        rules: the rules, each of which changes the loss that those before it left.
+        *args: what `train_step` gets: the data, on JAX after the state.
+
+    Returns:
+        What `train_step` returns: the logs, on JAX with the new state.
+
+    Raises:
+        NotImplementedError: if a strategy of TensorFlow shares the batch among several devices.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return _train_jax(model, rules, *args)
+    if backend == "tensorflow":
+        return _train_tensorflow(model, rules, *args)
+    import torch
+
+    # What torch.compile makes of a model has no second derivatives.
+    train = torch.compiler.disable(_train_torch) if any(rule.twice for rule in rules) else _train_torch
+    return train(model, rules, *args)
+
+
+def _train_tensorflow(model: Any, rules: list[StepRule], data: Any) -> Any:
+    import tensorflow as tf
+
+    if tf.distribute.has_strategy() and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise NotImplementedError(
+            "The techniques of bert4keras2.training need the gradient of the whole batch, which a strategy of"
+            " TensorFlow shares among devices: train on one device, or on the JAX backend with data_parallel"
+        )
+    step = TrainingStep(model, data, rules)
+    trainable = list(model.trainable_variables)
+    loss, outputs, assigned, gradients = step.run([value_of(variable) for variable in trainable])
+    for variable, value in assigned:
+        variable.assign(value)
+    model.optimizer.apply_gradients(zip(gradients, trainable, strict=True))
+    return step.report(loss, outputs)
+
+
+def _train_torch(model: Any, rules: list[StepRule], data: Any) -> Any:
+    import torch
+
+    step = TrainingStep(model, data, rules)
+    trainable = list(model.trainable_variables)
+    loss, outputs, assigned, gradients = step.run([value_of(variable) for variable in trainable])
+    with torch.no_grad():
+        for variable, value in assigned:
+            variable.assign(value)
+        model.optimizer.apply(gradients, trainable)
+    return step.report(loss.detach(), keras.tree.map_structure(ops.stop_gradient, outputs))
+
+
+def _train_jax(model: Any, rules: list[StepRule], state: Any, data: Any) -> Any:
+    trainable, non_trainable, optimizer, metrics = state
+    pairs = [
+        *zip(model.non_trainable_variables, non_trainable, strict=True),
+        *zip(model.metrics_variables, metrics, strict=True),
+        *zip(model.optimizer.variables, optimizer, strict=True),
+    ]
+    step = TrainingStep(model, data, rules, pairs)
+    loss, outputs, assigned, gradients = step.run(list(trainable))
+    new = {id(variable): value for variable, value in assigned}
+    non_trainable, metrics = (
+        [new.get(id(variable), value) for variable, value in zip(variables, values, strict=True)]
+        for variables, values in ((model.non_trainable_variables, non_trainable), (model.metrics_variables, metrics))
+    )
+    trainable, optimizer = model.optimizer.stateless_apply(optimizer, gradients, trainable)
+    with keras.StatelessScope(list(zip(model.metrics_variables, metrics, strict=True))) as scope:
+        logs = step.report(loss, outputs)
+        metrics = [scope.get_current_value(variable) for variable in model.metrics_variables]
+    return logs, (trainable, non_trainable, optimizer, metrics)
+
+
+# -- what follows a step ---------------------------------------------------------------------------------------
+
+
+class _Following(keras.callbacks.Callback):
+    """Lets rules do what follows each step of `fit`, and puts the means of what they report into an epoch's logs."""
+
+    def __init__(self, rules: list[StepRule]):
+        super().__init__()
+        self._rules = rules
+        self._reported: dict[str, list[float]] = {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._reported = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # the loop of `fit` holds the values, and reads them again afterwards
+        for rule in self._rules:
+            for name, value in rule.after_step().items():
+                self._reported.setdefault(name, []).append(value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs.update({name: sum(values) / len(values) for name, values in self._reported.items()})
+
+
+def with_followers(rules: list[StepRule], args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Return the arguments of `fit` after x and y, with a callback for rules that do something after each step."""
+    rules = [rule for rule in rules if rule.follows]
+    if not rules:
+        return args, kwargs
+    place = 3  # after batch_size, epochs and verbose
+    given = args[place] if len(args) > place else kwargs.get("callbacks")
+    if isinstance(given, keras.callbacks.CallbackList):
+        given.append(_Following(rules))
+        return args, kwargs
+    given = list(given) if isinstance(given, list | tuple) else [given] if given else []
+    callbacks = [_Following(rules), *given]
+    if len(args) > place:
+        return (*args[:place], callbacks, *args[place + 1 :]), kwargs
+    return args, {**kwargs, "callbacks": callbacks}

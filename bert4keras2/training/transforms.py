@@ -1,0 +1,198 @@
+"""The rules that the functions of `bert4keras2.training` add to a model: what they make of a step's loss."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert4keras2.training.gradients import squared_gradient, value_and_gradients
+from bert4keras2.training.step import LossFunction, StepRule, TrainingStep, replaced
+
+__all__ = ["Adversarial", "Penalty", "StepSeed", "Virtual"]
+
+
+def _length(x: Any) -> Any:
+    """Return the L2 norm of all entries."""
+    return ops.sqrt(ops.sum(ops.square(x)))
+
+
+def _sum(value: Any, added: Any) -> Any:
+    """Return value + added; value alone if an overflow spoilt the other, as happens while a loss scale is being found.
+
+    The gradients are not finite in that case, so that the optimizer skips the step and lowers the scale.
+    """
+    return value + ops.cast(ops.where(ops.isfinite(added), added, 0.0), value.dtype)
+
+
+def _moved(values: list[Any], index: int, move: Any) -> list[Any]:
+    value = values[index]
+    return replaced(values, index, value + ops.cast(ops.stop_gradient(move), value.dtype))
+
+
+class Adversarial(StepRule):
+    """The loss at a variable that is moved by epsilon along the gradient."""
+
+    kind = "adversarial"
+
+    def __init__(self, variable: Any, epsilon: float):
+        super().__init__(variable)
+        self.epsilon = epsilon
+
+    def wrap(self, loss: LossFunction, step: TrainingStep) -> LossFunction:
+        """Return the changed loss."""
+        index = step.index(self.variable)
+
+        def perturbed(values):
+            gradient = step.slope(loss, [ops.stop_gradient(value) for value in values], index)[2]
+            length = _length(gradient) / step.scale
+            move = gradient * (self.epsilon / step.scale / (length + 1e-8))
+            # If it overflowed, the gradients at E do so too, and the optimizer skips the step.
+            return loss(_moved(values, index, ops.where(ops.isfinite(length), move, 0.0)))
+
+        return perturbed
+
+
+class Penalty(StepRule):
+    """The loss plus epsilon / 2 times the squared norm of its gradient."""
+
+    kind, twice = "penalty", True
+
+    def __init__(self, layer: Any, variable: Any, epsilon: float, of: str):
+        super().__init__(variable)
+        self.layer, self.epsilon, self.of = layer, epsilon, of
+
+    def wrap(self, loss: LossFunction, step: TrainingStep) -> LossFunction:
+        """Return the changed loss."""
+        index = step.index(self.variable)
+
+        def by_vectors(values):
+            def probed(probes):
+                with _tapped(self.layer, probes[0]):
+                    value, besides = loss(values)
+                return value * ops.cast(step.scale, value.dtype), (value, besides)
+
+            probe = ops.zeros((), dtype="float32")
+            _, (value, besides), (squares,) = value_and_gradients(probed, [probe], twice=True)
+            return value, besides, ops.zeros(()) if squares is None else squares
+
+        def by_matrix(values):
+            value, besides, gradient = step.slope(loss, values, index, twice=True)
+            return value, besides, ops.sum(ops.square(gradient))
+
+        def penalised(values):
+            value, besides, squares = (by_vectors if self.of == "vectors" else by_matrix)(values)
+            penalty = 0.5 * self.epsilon * (squares / step.scale / step.scale)
+            return _sum(value, penalty), besides
+
+        return penalised
+
+
+@contextlib.contextmanager
+def _tapped(layer: Any, probe: Any) -> Iterator[None]:
+    """A context in which the gradient of `probe` is that of the layer's vectors, squared and summed."""
+    call = layer.call
+
+    def tapped(*args: Any, **kwargs: Any) -> Any:
+        output = call(*args, **kwargs)
+        return output if kwargs.get("mode", "embedding") != "embedding" else squared_gradient(output, probe)
+
+    object.__setattr__(layer, "call", tapped)
+    try:
+        yield
+    finally:
+        object.__delattr__(layer, "call")
+
+
+class StepSeed(keras.random.SeedGenerator):
+    """The seed of one step's noise, which follows from the step's number: a state to be kept would be in the way."""
+
+    def __init__(self, seed: int, number: Any):  # the base class makes a variable
+        self._initial_seed, self._number = seed, number
+
+    def next(self, ordered: bool = True) -> Any:
+        """Return the seed, always the same."""
+        dtype = "uint32" if keras.backend.backend() == "jax" else "int64"
+        return ops.stack([ops.cast(self._initial_seed, dtype), ops.cast(self._number, dtype)])
+
+
+class Virtual(StepRule):
+    """The loss plus KL(p || q) of predictions as they are and at a variable that is moved to where they change."""
+
+    kind, needs_labels = "virtual", False
+
+    def __init__(
+        self,
+        variable: Any,
+        epsilon: float,
+        xi: float,
+        weight: float,
+        iters: int,
+        from_logits: bool,
+        output: int,
+    ):
+        super().__init__(variable)
+        self.epsilon, self.xi, self.weight, self.iters = epsilon, xi, weight, iters
+        self.from_logits, self.output = from_logits, output
+        self.seed = random.randint(1, 2**31 - 1)
+
+    def wrap(self, loss: LossFunction, step: TrainingStep) -> LossFunction:
+        """Return the changed loss."""
+        index = step.index(self.variable)
+
+        def regularised(values):
+            value, besides = loss(values)
+            outputs = self._chosen(besides[0])
+            target = ops.stop_gradient(self._logarithms(outputs))
+            mask = getattr(outputs, "_keras_mask", None)
+
+            def divergence(values):
+                predicted = self._logarithms(self._chosen(step.predict(values)))
+                return _divergence(target, predicted, mask), None
+
+            fixed = [ops.stop_gradient(value) for value in values]
+            seed = StepSeed(self.seed, step.number)
+            direction = _unit(keras.random.normal(self.variable.shape, dtype="float32", seed=seed))
+            for _ in range(self.iters):
+
+                def nearby(values, direction=direction):
+                    return divergence(_moved(values, index, self.xi * direction))
+
+                direction = _unit(step.slope(nearby, fixed, index)[2])
+            added, _ = divergence(_moved(values, index, self.epsilon * direction))
+            return _sum(value, self.weight * added), besides
+
+        return regularised
+
+    def _chosen(self, outputs: Any) -> Any:
+        return keras.tree.flatten(outputs)[self.output]
+
+    def _logarithms(self, outputs: Any) -> Any:
+        """Return the logarithms (..., classes) of the probabilities that the outputs stand for."""
+        x = ops.cast(outputs, "float32")
+        if x.shape[-1] == 1:  # one logit or probability of two classes
+            if self.from_logits:
+                return ops.concatenate([ops.log_sigmoid(-x), ops.log_sigmoid(x)], -1)
+            x = ops.concatenate([1 - x, x], -1)
+        elif self.from_logits:
+            return ops.log_softmax(x, axis=-1)
+        return ops.log(ops.clip(x, keras.config.epsilon(), 1.0))
+
+
+def _divergence(log_p: Any, log_q: Any, mask: Any = None) -> Any:
+    """Return the mean KL(p || q) of distributions on the last axis, where the mask is true."""
+    values = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+    if mask is None:
+        return ops.mean(values)
+    weights = ops.broadcast_to(ops.cast(mask, values.dtype), ops.shape(values))
+    return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1.0)
+
+
+def _unit(x: Any) -> Any:
+    """Return x over its L2 norm; zeros if that is zero."""
+    length = _length(x)
+    return x / ops.where(length > 0, length, 1.0)
