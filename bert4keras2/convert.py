@@ -1,4 +1,4 @@
-"""Command line: `python -m bert4keras2.convert SRC DST` converts between TensorFlow's and Hugging Face's names."""
+"""Command line: `bert4keras2 convert SRC DST` converts between TensorFlow's and Hugging Face's names."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ __all__ = ["main"]
 
 EPILOG = """\
 examples:
-  python -m bert4keras2.convert chinese_L-12_H-768_A-12 bert-hf           TensorFlow folder to Hugging Face folder
-  python -m bert4keras2.convert bert-hf out/bert_model.ckpt               Hugging Face folder to TensorFlow checkpoint
-  python -m bert4keras2.convert best.weights out --config bert_config.json --model roformer     Keras 2 weights
+  %(prog)s chinese_L-12_H-768_A-12 bert-hf           TensorFlow folder to Hugging Face folder
+  %(prog)s bert-hf out/bert_model.ckpt               Hugging Face folder to TensorFlow checkpoint
+  %(prog)s best.weights out --config bert_config.json --model roformer     Keras 2 weights
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4keras2.convert") -> int:
     """Run the command line.
 
     Args:
         arguments: those after the program's name; sys.argv's if None.
+        prog: the program's name, for its help and its errors.
 
     Returns:
         The exit status: 0, 1 if the conversion failed, 130 if it was interrupted.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m bert4keras2.convert",
+        prog=prog,
         description="Convert a checkpoint, heads, configuration and vocabulary included; read it back and compare.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""Command line: `python -m bert4keras2.inspect PATH` tells what a checkpoint is and what in it does not fit."""
+"""Command line: `bert4keras2 inspect PATH` tells what a checkpoint is and what in it does not fit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4keras2.inspect") -> int:
     """Run the command line.
 
     Args:
         arguments: those after the program's name; sys.argv's if None.
+        prog: the program's name, for its help and its errors.
 
     Returns:
         The exit status: 0, 1 if something does not fit, 2 if the path is no checkpoint.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m bert4keras2.inspect",
+        prog=prog,
         description="Tell what a checkpoint is: family, sizes, heads, the call that loads it, and what does not fit.",
     )
     parser.add_argument("path", help="folder, TensorFlow prefix, or a safetensors, PyTorch or Keras 2 HDF5 file")

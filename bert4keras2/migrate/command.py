@@ -32,17 +32,18 @@ exit status:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4keras2.migrate") -> int:
     """Run the command line.
 
     Args:
         arguments: those after the program's name; sys.argv's if None.
+        prog: the program's name, for its help and its errors.
 
     Returns:
         The exit status, 0, 1 or 2.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m bert4keras2.migrate",
+        prog=prog,
         description="Move scripts from bert4keras to bert4keras2.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

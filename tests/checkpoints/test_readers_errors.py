@@ -244,6 +244,17 @@ def test_torch_is_asked_for_when_it_is_not_installed(tmp_path: Path, monkeypatch
         open_checkpoint(tmp_path / "pytorch_model.bin")
 
 
+def test_tensorflow_is_asked_for_when_it_is_not_installed(tf_prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ImportError) as caught:
+        open_checkpoint(tf_prefix)
+    message = str(caught.value)
+    assert repr(str(tf_prefix)) in message and "'pip install tensorflow'" in message
+    assert "safetensors" in message and "bert4keras2 convert" in message and "damaged" not in message
+    with pytest.raises(ImportError, match="Writing a TensorFlow checkpoint.*pip install tensorflow.*safetensors"):
+        write_tensorflow(tf_prefix.parent / "new.ckpt", VALUES)
+
+
 def test_sharded_files_that_do_not_fit(tmp_path: Path) -> None:
     index = tmp_path / "model.safetensors.index.json"
     write_safetensors(tmp_path / "1.safetensors", VALUES)

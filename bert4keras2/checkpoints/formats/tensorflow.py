@@ -37,8 +37,9 @@ class TensorFlowReader(Reader):
         super().__init__(path)
         _refuse_patterns(path)
         self._keys: dict[str, str] = {}  # our name -> key in the file
+        tf = _tensorflow(path)
         try:
-            self._tf: Any = _tensorflow().train.load_checkpoint(path)
+            self._tf: Any = tf.train.load_checkpoint(path)
             shapes, types = self._tf.get_variable_to_shape_map(), self._tf.get_variable_to_dtype_map()
         except Exception as error:  # TensorFlow raises anything from OpError to IndexError here
             raise CheckpointDamagedError(
@@ -277,15 +278,30 @@ def _run(operation: Any, values: Iterable[np.ndarray] = ()) -> None:
         session.run(operation(tf.raw_ops, *inputs), dict(zip(inputs, values, strict=True)))
 
 
-def _tensorflow() -> ModuleType:
-    """Import TensorFlow, without its start-up notes when nobody has set how much it shall say."""
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        import tensorflow
+def _tensorflow(path: str | None = None) -> ModuleType:
+    """Import TensorFlow, without its start-up notes when nobody has set how much it shall say.
 
-        return tensorflow
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"  # notes off, warnings and errors stay
+    Args:
+        path: the checkpoint that is to be read, for the message; None when one is to be written.
+
+    Raises:
+        ImportError: if TensorFlow is not installed, with what to do about it.
+    """
+    quiet = "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    if quiet:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"  # notes off, warnings and errors stay
     try:
         import tensorflow
+    except ImportError as error:
+        if path is None:
+            what, instead = "Writing a TensorFlow checkpoint needs TensorFlow", "write safetensors instead"
+        else:
+            what = f"{path!r} is a TensorFlow checkpoint, and TensorFlow reads it"
+            instead = "convert it to safetensors on a machine that has TensorFlow (bert4keras2 convert SOURCE TARGET)"
+        raise ImportError(
+            f"{what}, which cannot be imported here ({error}). Run 'pip install tensorflow', or {instead}."
+        ) from error
     finally:
-        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        if quiet:
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
     return tensorflow
