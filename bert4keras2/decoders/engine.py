@@ -1,17 +1,22 @@
-"""Compiled functions over a model and its caches, on whichever backend Keras runs."""
+"""A model and its caches as compiled functions, on whichever backend Keras runs, and the loop that they go through."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
+from keras import ops, tree
 
 from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, known_positions, prefill, repeat
-from bert4keras2.decoders.logits import Rules
-from bert4keras2.decoders.loops import beam_loop, beam_start, sample_loop, sample_start
+from bert4keras2.decoders.logits import Controls
+from bert4keras2.functional.compiled import compiled
 
-__all__ = ["Engine", "engine_of", "transformer_of"]
+__all__ = ["Engine", "engine_of", "loop", "segments_of", "transformer_of", "within_table"]
+
+# Shape legend: R rows, P padded prompt length, N capacity for new tokens, V vocabulary, T tokens of one step.
 
 
 def transformer_of(model: Any) -> Any:
@@ -66,7 +71,6 @@ class Engine:
         self.transformer = transformer
         self.encoder, self.decoder = transformer.halves if config.stack == "seq2seq" else (None, transformer)
         self._functions: dict[Any, Callable] = {}
-        self._condition: Any = None
 
     @property
     def config(self) -> Any:
@@ -81,148 +85,108 @@ class Engine:
     # -- what is compiled ------------------------------------------------------------------------------------
 
     def start(
-        self, inputs: list[np.ndarray], lengths: list[int], room: int, times: int = 1, beams: int = 0
-    ) -> dict[str, Any]:
+        self,
+        inputs: list[np.ndarray],
+        lengths: list[int],
+        capacity: int,
+        num_rows: int,
+        kind: Any,
+        state: Callable[[Any, Cache, Any], Any],
+    ) -> Any:
         """Prefill prompts and return the state of a loop.
 
         Args:
             inputs: arrays of the model's inputs in their order, token ids padded with 0 at the end, then those of
                 additional_input_layers.
             lengths: how many tokens each prompt has.
-            room: how many tokens may follow.
-            times: how many rows go on from each prompt.
-            beams: of a beam search, 0 for sampling.
+            capacity: N, how many tokens may follow.
+            num_rows: how many rows go on from each prompt.
+            kind: names the state, since functions of the same name are compiled once.
+            state: (logits (R, V), cache, token ids (R, P)) -> the state.
         """
 
-        def function(tensors, lengths, condition):
-            logits, cache, tokens = self._prefill(tensors, lengths, room, condition)
-            logits, tokens = (_repeat(tensor, times) for tensor in (logits, tokens))
-            cache = repeat(cache, times)
-            return beam_start(logits, cache, tokens, beams) if beams else sample_start(logits, cache, tokens)
+        def function(tensors: list[Any], lengths: Any, condition: Any) -> Any:
+            logits, cache, tokens = self._prefill(tensors, lengths, capacity, condition)
+            if num_rows > 1:
+                logits, tokens = (ops.repeat(tensor, num_rows, axis=0) for tensor in (logits, tokens))
+            return state(logits, repeat(cache, num_rows), tokens)
 
-        return self._compiled(("start", room, times, beams), function)(*self._split(inputs, lengths))
+        return self.compiled(("start", capacity, num_rows, kind), function)(*self._split(inputs, lengths))
 
-    def sample(self, state: dict, rules: Rules, greedy: bool, inputs: dict[str, Any]) -> dict:
-        """Run `sample_loop`."""
-        function = self._compiled(
-            ("sample", rules, greedy), lambda state, inputs: sample_loop(self.decoder, state, rules, greedy, inputs)
-        )
-        return function(state, _tensors(inputs))
+    def open(self, inputs: list[np.ndarray], lengths: list[int], capacity: int) -> tuple[np.ndarray, Cache]:
+        """Prefill prompts; return the logits of the next token (R, V) and the cache for `step`."""
 
-    def beam(self, state: dict, rules: Rules, beams: int, inputs: dict[str, Any]) -> dict:
-        """Run `beam_loop`."""
-        function = self._compiled(
-            ("beam", rules, beams), lambda state, inputs: beam_loop(self.decoder, state, rules, beams, inputs)
-        )
-        return function(state, _tensors(inputs))
+        def function(tensors: list[Any], lengths: Any, condition: Any) -> tuple[Any, Cache]:
+            return self._prefill(tensors, lengths, capacity, condition)[:2]
 
-    def open(self, inputs: list[np.ndarray], lengths: list[int], room: int) -> tuple[np.ndarray, dict]:
-        """Prefill prompts; return the scores of the next token (R, V) and the cache for `step`."""
-
-        def function(tensors, lengths, condition):
-            logits, cache, _ = self._prefill(tensors, lengths, room, condition)
-            return logits, cache.tree()
-
-        logits, tree = self._compiled(("open", room), function)(*self._split(inputs, lengths))
-        return _numpy(logits), tree
+        logits, cache = self.compiled(("open", capacity), function)(*self._split(inputs, lengths))
+        return ops.convert_to_numpy(logits), cache
 
     def step(
-        self, tree: dict, tokens: np.ndarray, segments: np.ndarray | None, t: int, rows: np.ndarray | None = None
-    ) -> tuple[np.ndarray, dict]:
+        self, cache: Cache, tokens: np.ndarray, segments: np.ndarray | None, t: int, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Cache]:
         """Run the model over tokens (R, T) that follow `t` others after the prompts.
 
         Args:
-            tree: cache of `open` or of this function.
+            cache: of `open` or of this function.
             tokens: (R, T) ids.
             segments: (R, T) ids, or None for a model without.
             t: how many tokens have followed.
             rows: (R,) rows of the cache to go on from; its own if None.
 
         Returns:
-            (R, T, V) scores and the new cache.
+            (R, T, V) logits and the new cache.
         """
 
-        def function(tree, rows, tokens, segments, t):
-            from keras import tree as trees
-
+        def function(cache: Cache, rows: Any, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
             if not absent(rows):
-                tree = trees.map_structure(lambda x: _take(x, rows), tree)
-            logits, cache = advance(self.decoder, Cache.of(tree), tokens, None if absent(segments) else segments, t)
-            return logits, cache.tree()
+                cache = tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), cache)
+            return advance(self.decoder, cache, tokens, segments, t)
 
-        rows = () if rows is None else rows.astype("int32")
-        segments = () if segments is None else segments.astype("int32")
-        values = _tensors({"rows": rows, "tokens": tokens.astype("int32"), "segments": segments, "t": np.int32(t)})
-        logits, tree = self._compiled(("step",), function)(
-            tree, values["rows"], values["tokens"], values["segments"], values["t"]
-        )
-        return _numpy(logits), tree
+        whole = [() if ids is None else ids.astype("int32") for ids in (rows, tokens, segments)]
+        logits, cache = self.compiled(("step",), function)(cache, *self.tensors([*whole, np.int32(t)]))
+        return ops.convert_to_numpy(logits), cache
 
-    def _prefill(self, tensors: list[Any], lengths: Any, room: int, condition: Any):
-        """Return the first scores, the cache, and the token ids of the prompts."""
-        condition = None if absent(condition) else condition
+    def compiled(self, key: Any, function: Callable) -> Callable:
+        """Return the function compiled for the backend; functions of one key are the same."""
+        if key not in self._functions:
+            self._functions[key] = compiled(function, lambda: self._variables, self.xla)
+        return self._functions[key]
+
+    @staticmethod
+    def tensors(values: Any) -> Any:
+        """Return a list or named tuple of arrays and numbers with tensors in their place; () stays as it is."""
+        found = [value if absent(value) else ops.convert_to_tensor(value) for value in values]
+        return type(values)(*found) if hasattr(values, "_fields") else found
+
+    def _prefill(self, tensors: list[Any], lengths: Any, capacity: int, condition: Any) -> tuple[Any, Cache, Any]:
+        """Return the first logits, the cache, and the token ids of the prompts."""
         if self.encoder is None:
-            memory = Memory(tensors[0], None) if self.config.stack == "decoder" else None
-            logits, cache = prefill(self.decoder, tensors, lengths, room, condition, memory)
-            return logits, cache, tensors[0] if memory is None else tensors[1]
+            memory = Memory(tensors[0]) if self.config.stack == "decoder" else ()
+            logits, cache = prefill(self.decoder, tensors, lengths, capacity, condition, memory)
+            return logits, cache, tensors[0] if absent(memory) else tensors[1]
         context = self.encoder.make_context(tensors[:1])
-        context.condition = condition
+        context.condition = None if absent(condition) else condition
         states, context = self.encoder.run(context, tensors[:1])
         memory = Memory(states, context.attention_mask)
-        logits, cache = prefill(self.decoder, [states, tensors[1]], lengths, room, condition, memory)
+        logits, cache = prefill(self.decoder, [states, tensors[1]], lengths, capacity, condition, memory)
         return logits, cache, tensors[1]
 
     def _split(self, inputs: list[np.ndarray], lengths: list[int]) -> tuple[list[Any], Any, Any]:
         """Return the model's own inputs and the lengths as tensors, and the condition that the other inputs give."""
-        from keras import ops
-
         extra = self.transformer.additional_input_layers
         own, rest = inputs[: len(inputs) - len(extra)], inputs[len(inputs) - len(extra) :]
         ids = ["int32" if np.asarray(array).dtype.kind in "iu" else None for array in own]
         tensors = [ops.convert_to_tensor(array, dtype=dtype) for array, dtype in zip(own, ids, strict=True)]
         lengths = ops.convert_to_tensor(lengths, dtype="int32")
-        condition = self.transformer.layer_norm_cond
-        if condition is None:
+        if self.transformer.layer_norm_cond is None:
             return tensors, lengths, ()
-        if self._condition is None:
-            import keras
-
-            self._condition = keras.Model(extra, condition)
         return tensors, lengths, self._condition(list(rest), training=False)
 
-    # -- compiling -------------------------------------------------------------------------------------------
-
-    def _compiled(self, key: Any, function: Callable) -> Callable:
-        """Return the function compiled for the backend; functions of one key are the same."""
-        if key not in self._functions:
-            self._functions[key] = self._compile(function)
-        return self._functions[key]
-
-    def _compile(self, function: Callable) -> Callable:
-        import keras
-
-        backend = keras.backend.backend()
-        if backend == "tensorflow":
-            import tensorflow as tf
-
-            return tf.function(function, jit_compile=self.xla, autograph=False)
-        if backend == "jax":
-            import jax
-
-            def with_weights(values, *args):
-                with keras.StatelessScope(state_mapping=list(zip(self._variables, values, strict=True))):
-                    return function(*args)
-
-            jitted = jax.jit(with_weights)
-            return lambda *args: jitted([variable.value for variable in self._variables], *args)
-
-        def eager(*args):
-            import torch
-
-            with torch.inference_mode():
-                return function(*args)
-
-        return eager
+    @functools.cached_property
+    def _condition(self) -> Any:
+        """The model from the additional inputs to the condition of the layer normalizations."""
+        return keras.Model(self.transformer.additional_input_layers, self.transformer.layer_norm_cond)
 
     @property
     def _variables(self) -> list[Any]:
@@ -230,26 +194,37 @@ class Engine:
         return list(found.values())
 
 
-def _repeat(tensor: Any, times: int) -> Any:
-    from keras import ops
-
-    return ops.repeat(tensor, times, axis=0) if times > 1 else tensor
+# -- what the loops of sampling and of beam search share ------------------------------------------------------------
 
 
-def _take(tensor: Any, rows: Any) -> Any:
-    from keras import ops
+def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+    """Run step while unfinished on a state of nested tuples and dicts, as one loop of the backend."""
+    if keras.backend.backend() == "torch":
+        while bool(unfinished(state)):
+            state = step(state)
+        return state
 
-    return ops.take(tensor, rows, axis=0)
+    def packed(values: Any) -> Any:
+        return tree.pack_sequence_as(state, list(values))
+
+    return packed(
+        ops.while_loop(
+            lambda *values: unfinished(packed(values)),
+            lambda *values: tuple(tree.flatten(step(packed(values)))),
+            tuple(tree.flatten(state)),
+        )
+    )
 
 
-def _tensors(values: dict[str, Any]) -> dict[str, Any]:
-    """Return arrays and numbers as tensors, () as it is."""
-    from keras import ops
+def within_table(cache: Cache, config: Any, t: Any) -> Cache:
+    """Return a cache whose next position is one of the table of absolute positions.
 
-    return {name: value if absent(value) else ops.convert_to_tensor(value) for name, value in values.items()}
+    Rows that are done run along with the others; without this, a long prompt's would leave the table.
+    """
+    known = known_positions(config)
+    return cache if known is None else cache._replace(lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 
-def _numpy(tensor: Any) -> np.ndarray:
-    from keras import ops
-
-    return ops.convert_to_numpy(tensor)
+def segments_of(controls: Controls, column: Any) -> Any:
+    """Return (R, 1) segment ids of new tokens, () for a model without."""
+    return () if absent(controls.segment) else ops.broadcast_to(ops.expand_dims(controls.segment, 1), column.shape)

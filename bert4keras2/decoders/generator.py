@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from bert4keras2.decoders.beam import BeamRequest
 from bert4keras2.decoders.engine import engine_of
 from bert4keras2.decoders.options import Options
 from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
-from bert4keras2.decoders.request import BeamRun, SampleRun
+from bert4keras2.decoders.request import Generation, Request
+from bert4keras2.decoders.sampling import SampleRequest
 from bert4keras2.decoders.scoring import log_probabilities
 
 __all__ = ["Generation", "Generator"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Generation:
-    """One generated text.
-
-    Args:
-        text: what was generated, without prompt and end token; None without a tokenizer.
-        ids: its token ids, without the end token.
-        score: sum of the tokens' log-probabilities under the model, the end token among them; for beam search
-            divided by length ** length_penalty.
-        finish_reason: "end" (an end token), "stop" (a stop text or the callback), "length" (max_new_tokens) or
-            "positions" (the model knows no further ones).
-    """
-
-    text: str | None
-    ids: list[int]
-    score: float
-    finish_reason: str
 
 
 class Generator:
@@ -108,8 +90,10 @@ class Generator:
         size = max(1, self.batch_size // chosen.rows)
         for begin in range(0, len(order), size):
             picked = order[begin : begin + size]
-            run = self._run([prompts[i] for i in picked], max_new_tokens, chosen, [a[picked] for a in extra], picked)
-            for i, found in zip(picked, run.finish(), strict=True):
+            request = self._request(
+                [prompts[i] for i in picked], max_new_tokens, chosen, [a[picked] for a in extra], picked
+            )
+            for i, found in zip(picked, request.finish(), strict=True):
                 results[i] = found if chosen.num_return > 1 else found[0]
         return results[0] if single else results
 
@@ -129,8 +113,7 @@ class Generator:
             raise ValueError("stream() yields text, so the Generator needs a tokenizer")
         extra = [np.asarray(array) for array in extra]
         self._check_extra(extra, 1)
-        run = self._run([self._prompt(text)], max_new_tokens, chosen, extra, [0])
-        return run.pieces()
+        return self._request([self._prompt(text)], max_new_tokens, chosen, extra, [0]).pieces()
 
     def score(
         self,
@@ -201,13 +184,13 @@ class Generator:
                 f"one for each prompt; it holds {[array.shape for array in extra]}"
             )
 
-    def _run(
-        self, prompts: list[Prompt], most: int, options: Options, extra: list[np.ndarray], order: list[int]
-    ) -> Any:
-        if most < 1:
-            raise ValueError(f"max_new_tokens is at least 1, not {most}")
-        kind = BeamRun if options.strategy == "beam" else SampleRun
-        return kind(self, prompts, most, options, extra, order)
+    def _request(
+        self, prompts: list[Prompt], max_new_tokens: int, options: Options, extra: list[np.ndarray], order: list[int]
+    ) -> Request:
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is at least 1, not {max_new_tokens}")
+        kind = BeamRequest if options.strategy == "beam" else SampleRequest
+        return kind(self, prompts, max_new_tokens, options, extra, order)
 
 
 def _is_prompt(value: Any) -> bool:

@@ -1,75 +1,52 @@
-"""The two functions of cached generation: prefill a prompt once, then go on by a few tokens at a time."""
+"""Keys and values of what a model has seen: prefill a prompt once, then go on by a few tokens at a time."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Cache", "Memory", "absent", "advance", "known_positions", "prefill", "repeat", "reorder"]
+from keras import ops, tree
 
-# Shape legend: R rows, P padded prompt length, N room for new tokens, L = P + N, S length of an encoder's output,
-# H heads, D head size, V vocabulary, T tokens of one step.
+from bert4keras2.layers import padding_mask
+from bert4keras2.models.transformer import Context
+
+__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "known_positions", "prefill", "reorder", "repeat"]
+
+# Shape legend: R rows, P padded prompt length, N capacity for new tokens, L = P + N, S length of an encoder's output,
+# H heads, D head size, C width, V vocabulary, T tokens of one step.
+
+Pairs = dict[str, tuple[Any, Any]]  # (keys, values) of attention layers, by the layers' names
 
 
-@dataclasses.dataclass
-class Memory:
+class Memory(NamedTuple):
     """What a decoder knows of an encoder's output."""
 
     states: Any  # (R, S, C)
-    mask: Any  # (R, 1, 1, S) booleans, or None
+    mask: Any = ()  # (R, 1, 1, S) booleans; () shows all
 
 
-@dataclasses.dataclass
-class Cache:
-    """All that a model has to remember of the tokens that it has seen.
+class Cache(NamedTuple):
+    """All that a model has to remember of the tokens that it has seen; () stands for what there is not.
 
-    Args:
-        attention: (keys, values) of each self-attention layer, (R, H, L, D) each.
-        cross: (keys, values) of each cross-attention layer, (R, H, S, D) each.
-        lengths: (R,) integers, how many tokens the prompt of each row has.
-        prompt: (R, P) booleans, true at the prompt's tokens but for those of id 0, which models take for padding.
-        after: (R, N) booleans, the same for what followed.
-        condition: (R, D) condition of the layer normalizations, or None.
-        memory: of the encoder, or None.
+    As a tuple of tensors it goes through compiled functions and loops as it is.
     """
 
-    attention: list[Any]
-    cross: list[Any]
-    lengths: Any
-    prompt: Any
-    after: Any
-    condition: Any = None
-    memory: Memory | None = None
-
-    def tree(self) -> dict[str, Any]:
-        """Return the tensors as nested dicts and lists, () for what there is not; `Cache.of` makes a cache of it."""
-        memory: Any = ()
-        if self.memory is not None:
-            memory = (self.memory.states, () if self.memory.mask is None else self.memory.mask)
-        return {
-            "attention": [tuple(pair) for pair in self.attention],
-            "cross": [tuple(pair) for pair in self.cross],
-            "lengths": self.lengths,
-            "prompt": self.prompt,
-            "after": self.after,
-            "condition": () if self.condition is None else self.condition,
-            "memory": memory,
-        }
-
-    @classmethod
-    def of(cls, tree: dict[str, Any]) -> Cache:
-        """Return the cache of a `tree`."""
-        memory = tree["memory"]
-        states = None if isinstance(memory, tuple) and not memory else memory
-        mask = None if states is None or absent(states[1]) else states[1]
-        condition = None if absent(tree["condition"]) else tree["condition"]
-        own = None if states is None else Memory(states[0], mask)
-        return cls(tree["attention"], tree["cross"], tree["lengths"], tree["prompt"], tree["after"], condition, own)
+    attention: Pairs  # self-attention: (R, H, L, D) each
+    cross: Pairs  # cross-attention: (R, H, S, D) each
+    lengths: Any  # (R,) integers: how many tokens the prompt of each row has
+    prompt: Any  # (R, P) booleans: true at the prompt's tokens but for those of the padding id
+    after: Any  # (R, N) booleans: the same for what followed
+    condition: Any = ()  # (R, D) condition of the layer normalizations
+    memory: Any = ()  # Memory of an encoder
 
 
 def absent(value: Any) -> bool:
-    """Whether a value is the empty tuple that stands for nothing in a tree of tensors."""
+    """Whether a value is the empty tuple that stands for nothing in a structure of tensors."""
     return isinstance(value, tuple | list) and not value
+
+
+def capacity(cache: Cache) -> int:
+    """Return N, how many tokens may follow the prompts of a cache."""
+    return cache.after.shape[1]
 
 
 def known_positions(config: Any) -> int | None:
@@ -80,8 +57,8 @@ def known_positions(config: Any) -> int | None:
 
 
 def prefill(
-    transformer: Any, inputs: list[Any], lengths: Any, room: int, condition: Any = None, memory: Memory | None = None
-):
+    transformer: Any, inputs: list[Any], lengths: Any, capacity: int, condition: Any = (), memory: Any = ()
+) -> tuple[Any, Cache]:
     """Run a model over its prompts.
 
     Args:
@@ -89,109 +66,82 @@ def prefill(
         inputs: token ids (R, P) and the other inputs of the model; for a decoder [states (R, S, C), token ids].
             Prompts are padded with 0 at the end.
         lengths: (R,) how many tokens each prompt has.
-        room: N, how many tokens may follow.
-        condition: (R, D) value of `layer_norm_cond`, if the model has one.
-        memory: of the encoder, for a decoder.
+        capacity: N, how many tokens may follow.
+        condition: (R, D) value of `layer_norm_cond`, () if the model has none.
+        memory: `Memory` of the encoder, for a decoder.
 
     Returns:
-        (R, V) scores of the next token before their activation, and the `Cache`.
+        (R, V) logits of the next token, and the `Cache`.
     """
-    from keras import ops
-
-    from bert4keras2.layers import padding_mask
-
-    tokens = inputs[1] if memory is not None else inputs[0]
+    tokens = inputs[0] if absent(memory) else inputs[1]
     context = transformer.make_context(inputs)
-    context.caches, context.logits = [], True
-    if condition is not None:
+    context.caches, context.logits = {}, True
+    if not absent(condition):
         context.condition = condition
-    if memory is not None:
-        context.memory_mask = memory.mask
+    if not absent(memory):
+        context.memory_mask = None if absent(memory.mask) else memory.mask
     logits, context = transformer.run(context, inputs, last=ops.expand_dims(lengths - 1, 1))
-    kept = list(zip(context.collected, context.crosses, strict=True))
-    attention = [tuple(_widen(tensor, room) for tensor in pair) for pair, cross in kept if not cross]
-    cross = [pair for pair, is_cross in kept if is_cross]
-    after = ops.zeros((tokens.shape[0], room), dtype="bool")
+    attention = {
+        name: tuple(ops.pad(tensor, [[0, 0], [0, 0], [0, capacity], [0, 0]]) for tensor in pair)
+        for name, pair in context.collected.items()
+        if name not in context.crosses
+    }
+    cross = {name: tuple(pair) for name, pair in context.collected.items() if name in context.crosses}
+    after = ops.zeros((tokens.shape[0], capacity), dtype="bool")
     return logits[:, 0], Cache(attention, cross, lengths, padding_mask(tokens), after, condition, memory)
 
 
-def _widen(tensor: Any, room: int) -> Any:
-    """Return keys or values (R, H, P, D) with `room` empty places after them."""
-    from keras import ops
-
-    return ops.pad(tensor, [[0, 0], [0, 0], [0, room], [0, 0]])
-
-
-def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any):
+def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
     """Run a model over the next tokens of each row.
 
     Args:
         transformer: as in `prefill`.
         cache: of the tokens so far.
         tokens: (R, T) ids.
-        segments: (R, T) ids, or None for a model without.
+        segments: (R, T) ids, () for a model without.
         t: scalar, how many tokens have followed the prompts before these.
 
     Returns:
-        (R, T, V) scores of the token after each of these, and the new `Cache`.
+        (R, T, V) logits of the token after each of these, and the new `Cache`.
     """
-    from keras import ops
-
-    from bert4keras2.models.transformer import Context
-
-    length = cache.prompt.shape[1]
-    room = cache.attention[0][0].shape[2] - length
-    new = t + ops.arange(tokens.shape[1], dtype="int32")
-    position = ops.expand_dims(cache.lengths, 1) + ops.expand_dims(new, 0)
-    later = ops.expand_dims(ops.arange(room, dtype="int32"), 0) <= ops.expand_dims(new, 1)  # (T, N)
+    length, room = cache.prompt.shape[1], capacity(cache)
+    new = t + ops.arange(tokens.shape[1], dtype="int32")  # (T,) places behind the prompts
+    places = ops.expand_dims(ops.arange(room, dtype="int32"), 0)
     after = ops.slice_update(cache.after, (0, t), ops.not_equal(tokens, 0))
-    shape = (ops.shape(tokens)[0], tokens.shape[1])
-    visible = ops.concatenate(
-        [
-            ops.broadcast_to(ops.expand_dims(cache.prompt, 1), (*shape, length)),
-            ops.logical_and(ops.expand_dims(later, 0), ops.expand_dims(after, 1)),
-        ],
-        axis=-1,
-    )
+    rows = ops.shape(tokens)[0]
+    in_prompt = ops.broadcast_to(ops.expand_dims(cache.prompt, 1), (rows, tokens.shape[1], length))
+    behind = ops.logical_and(ops.expand_dims(places <= ops.expand_dims(new, 1), 0), ops.expand_dims(after, 1))
+    position = ops.expand_dims(cache.lengths, 1) + ops.expand_dims(new, 0)  # (R, T)
     context = Context(
-        attention_mask=ops.expand_dims(visible, 1),
-        condition=cache.condition,
+        attention_mask=ops.expand_dims(ops.concatenate([in_prompt, behind], axis=-1), 1),
+        condition=None if absent(cache.condition) else cache.condition,
         position_ids=position,
+        caches={**cache.attention, **cache.cross},
         index=length + t,
         logits=True,
     )
-    # Self-attention and cross-attention take turns.
-    context.caches = list(cache.attention)
-    if cache.memory is not None:
-        context.memory, context.memory_mask = cache.memory.states, cache.memory.mask
-        context.caches = [pair for both in zip(cache.attention, cache.cross, strict=True) for pair in both]
-    places = ops.expand_dims(ops.arange(length, dtype="int32"), 0)
-    keys = ops.concatenate(
-        [
-            ops.broadcast_to(places, (shape[0], length)),
-            ops.expand_dims(cache.lengths, 1) + ops.expand_dims(ops.arange(room, dtype="int32"), 0),
-        ],
-        axis=1,
-    )
-    transformer.locate(context, tokens, (position, keys))
-    if cache.memory is not None:
+    if not absent(cache.memory):
+        context.memory = cache.memory.states
+        context.memory_mask = None if absent(cache.memory.mask) else cache.memory.mask
+    # Each row counts its own positions: what follows stands behind the padding, but is numbered from the prompt's end.
+    prompt_positions = ops.broadcast_to(ops.expand_dims(ops.arange(length, dtype="int32"), 0), (rows, length))
+    key_positions = ops.concatenate([prompt_positions, ops.expand_dims(cache.lengths, 1) + places], axis=1)
+    transformer.locate(context, tokens, (position, key_positions))
+    if not absent(cache.memory):
         inputs = [cache.memory.states, tokens]
     else:
-        inputs = [tokens, *([] if segments is None else [segments])]
+        inputs = [tokens, *([] if absent(segments) else [segments])]
         inputs += [position] if transformer.config.custom_position_ids else []
     logits, context = transformer.run(context, inputs)
-    attention = [pair for pair, cross in zip(context.collected, context.crosses, strict=True) if not cross]
-    return logits, dataclasses.replace(cache, attention=attention, after=after)
+    attention = {name: tuple(pair) for name, pair in context.collected.items() if name not in context.crosses}
+    return logits, cache._replace(attention=attention, after=after)
 
 
-def repeat(cache: Cache, times: int) -> Cache:
-    """Return a cache whose rows stand `times` times in a row, for samples or beams of one prompt."""
-    from keras import ops, tree
-
-    if times == 1:
+def repeat(cache: Cache, count: int) -> Cache:
+    """Return a cache whose rows stand `count` times in a row, for samples or beams of one prompt."""
+    if count == 1:
         return cache
-    repeated = tree.map_structure(lambda tensor: ops.repeat(tensor, times, axis=0), cache.tree())
-    return Cache.of(repeated)
+    return tree.map_structure(lambda tensor: ops.repeat(tensor, count, axis=0), cache)
 
 
 def reorder(cache: Cache, rows: Any) -> Cache:
@@ -199,7 +149,5 @@ def reorder(cache: Cache, rows: Any) -> Cache:
 
     Rows go on from rows of the same prompt, so what they know of prompt and encoder stays.
     """
-    from keras import ops
-
-    attention = [tuple(ops.take(tensor, rows, axis=0) for tensor in pair) for pair in cache.attention]
-    return dataclasses.replace(cache, attention=attention, after=ops.take(cache.after, rows, axis=0))
+    attention = tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), cache.attention)
+    return cache._replace(attention=attention, after=ops.take(cache.after, rows, axis=0))

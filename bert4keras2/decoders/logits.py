@@ -1,18 +1,24 @@
-"""From scores of the next token to a choice, in keras.ops: what the compiled loop of generation does at each step."""
+"""From the logits of the next token to a token, in keras.ops: what the compiled loops of generation do at each step."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Rules", "allowed_scores", "draw"]
+from keras import ops
 
-# Shape legend: R rows, V vocabulary, L length of the history (prompt and what followed it).
+__all__ = ["LOWEST", "Controls", "LogitsRules", "allowed_logits", "is_end", "sample"]
+
+# Shape legend: R rows, V vocabulary, L length of the history (prompt and what followed it), N capacity for new tokens,
+# B prompts.
+
+# What a forbidden token's logit becomes: finite, so that sums of them are numbers.
+LOWEST = -1e30
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
-    """What changes scores before a token is chosen; frozen, since each set of rules is a compiled program.
+class LogitsRules:
+    """What changes logits before a token is chosen; frozen, since each set of rules is a compiled program.
 
     Args:
         end_ids: ids that end a text.
@@ -35,24 +41,37 @@ class Rules:
     banned: tuple[tuple[int, ...], ...] = ()
 
 
-def allowed_scores(logits: Any, rules: Rules, t: Any, history: Any, lengths: Any, values: dict[str, Any]):
-    """Return scores (R, V) with what the rules forbid at the lowest float, and penalties applied.
+class Controls(NamedTuple):
+    """The numbers that a compiled loop takes as arguments, so that other ones compile nothing anew; () where unused."""
+
+    step_limit: Any  # scalar: stop when so many tokens are there
+    row_limit: Any  # (R,), of beams (B,): most tokens of each row
+    segment: Any = ()  # (R,) segment id of new tokens
+    bias: Any = ()  # (R, V) added to the logits: what a constraint allows
+    uniform: Any = ()  # (R, N) numbers from [0, 1) to sample with
+    repetition_penalty: Any = 1.0
+    temperature: Any = 1.0
+    top_p: Any = 1.0
+    min_p: Any = 0.0
+    length_penalty: Any = 0.0
+
+
+def allowed_logits(logits: Any, rules: LogitsRules, t: Any, history: Any, lengths: Any, controls: Controls) -> Any:
+    """Return logits (R, V) with what the rules forbid at the lowest float, and penalty and bias applied.
 
     Args:
-        logits: (R, V) scores of the model.
+        logits: (R, V) of the model, or log-probabilities.
         rules: what to apply.
         t: scalar, how many tokens have followed the prompt.
         history: (R, L) ids of prompt and text, without gaps.
         lengths: (R,) how many of them count.
-        values: scalars by name; here "repetition_penalty" (Keskar et al., arXiv:1909.05858).
+        controls: here `repetition_penalty` (Keskar et al., arXiv:1909.05858) and `bias`.
     """
-    from keras import ops
-
     rows, size = logits.shape
     real = ops.expand_dims(ops.arange(history.shape[1], dtype="int32"), 0) < ops.expand_dims(lengths, 1)
     if rules.use_penalty:
         seen = _marked(ops.where(real, history, 0), ops.cast(real, "float32"), rows, size) > 0
-        penalty = values["repetition_penalty"]
+        penalty = controls.repetition_penalty
         logits = ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
     forbidden = ops.zeros((rows, size), dtype="bool")
     if rules.ngram:
@@ -62,16 +81,20 @@ def allowed_scores(logits: Any, rules: Rules, t: Any, history: Any, lengths: Any
     if rules.min_length and rules.end_ids:
         ends = ops.sum(ops.one_hot(ops.convert_to_tensor(rules.end_ids, dtype="int32"), size), axis=0) > 0
         forbidden = ops.logical_or(forbidden, ops.logical_and(ops.expand_dims(ends, 0), t < rules.min_length))
-    return ops.where(forbidden, ops.cast(LOWEST, logits.dtype), logits)
+    logits = ops.where(forbidden, ops.cast(LOWEST, logits.dtype), logits)
+    return logits if isinstance(controls.bias, tuple) else logits + controls.bias
 
 
-LOWEST = -1e30
+def is_end(token: Any, rules: LogitsRules) -> Any:
+    """Return booleans that are true where a token is one of the end ids."""
+    found = ops.zeros_like(token, dtype="bool")
+    for end in rules.end_ids:
+        found = ops.logical_or(found, ops.equal(token, end))
+    return found
 
 
 def _marked(ids: Any, weights: Any, rows: int, size: int) -> Any:
     """Return (R, V) with the weights (R, L) summed at the ids (R, L)."""
-    from keras import ops
-
     places = ops.arange(rows, dtype="int32")
     where = ops.stack([ops.broadcast_to(ops.expand_dims(places, 1), ids.shape), ids], axis=-1)
     return ops.scatter(ops.reshape(where, (-1, 2)), ops.reshape(weights, (-1,)), (rows, size))
@@ -79,8 +102,6 @@ def _marked(ids: Any, weights: Any, rows: int, size: int) -> Any:
 
 def _ends_ngram(history: Any, lengths: Any, n: int, size: int) -> Any:
     """Return (R, V) booleans that are true at tokens which would repeat a run of n tokens of the history."""
-    from keras import ops
-
     rows, length = history.shape
     starts = ops.expand_dims(ops.arange(length, dtype="int32"), 0)
     same = starts + n <= ops.expand_dims(lengths, 1)  # a run that begins here is complete
@@ -92,15 +113,12 @@ def _ends_ngram(history: Any, lengths: Any, n: int, size: int) -> Any:
 
 def _shifted(history: Any, by: int) -> Any:
     """Return the history moved to the left by so many places, filled with 0."""
-    from keras import ops
-
     by = min(by, history.shape[1])
     return ops.pad(history[:, by:], [[0, 0], [0, by]]) if by else history
 
 
 def _would_complete(word: tuple[int, ...], history: Any, lengths: Any, size: int) -> Any:
     """Return (R, V) booleans that are true at the last token of a word whose other tokens stand at the end."""
-    from keras import ops
 
     *before, last = word
     match = lengths >= len(before)
@@ -111,26 +129,25 @@ def _would_complete(word: tuple[int, ...], history: Any, lengths: Any, size: int
     return ops.logical_and(ops.expand_dims(match, 1), token)
 
 
-def draw(scores: Any, rules: Rules, uniform: Any, values: dict[str, Any]) -> Any:
-    """Return (R,) ids drawn from softmax(scores / temperature) after top-k, min-p and top-p.
+def sample(logits: Any, rules: LogitsRules, uniform: Any, controls: Controls) -> Any:
+    """Return (R,) ids sampled from softmax(logits / temperature) after top-k, min-p and top-p.
 
     Args:
-        scores: (R, V) from `allowed_scores`.
+        logits: (R, V) from `allowed_logits`.
         rules: what to apply.
-        uniform: (R,) numbers from [0, 1), one draw each: the same numbers give the same tokens on each backend.
-        values: scalars "temperature", "top_p" (Holtzman et al., arXiv:1904.09751), "min_p" (arXiv:2407.01082).
+        uniform: (R,) numbers from [0, 1), one for each row: the same numbers give the same tokens on each backend.
+        controls: `temperature`, `top_p` (Holtzman et al., arXiv:1904.09751), `min_p` (Nguyen et al.,
+            arXiv:2407.01082).
     """
-    from keras import ops
-
-    scores = scores / values["temperature"]
+    logits = logits / controls.temperature
     ids = None
     if rules.top_k:
-        scores, ids = ops.top_k(scores, min(rules.top_k, scores.shape[-1]))
-    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+        logits, ids = ops.top_k(logits, min(rules.top_k, logits.shape[-1]))
+    weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
     if rules.use_min_p:
-        weights = ops.where(weights >= values["min_p"], weights, 0.0)
+        weights = ops.where(weights >= controls.min_p, weights, 0.0)
     if rules.use_top_p:
-        weights = _nucleus(weights, values["top_p"])
+        weights = _nucleus(weights, controls.top_p)
     chosen = _inverse(weights, uniform)
     return chosen if ids is None else ops.take_along_axis(ids, ops.expand_dims(chosen, 1), axis=1)[:, 0]
 
@@ -141,8 +158,6 @@ def _nucleus(weights: Any, share: Any) -> Any:
     The edge is found by bisection: sorting the whole vocabulary at each step would cost more than the model. The
     steps are a loop, since unrolled and fused, as XLA does for small vocabularies, they take LLVM forever.
     """
-    from keras import ops
-
     total = ops.sum(weights, axis=-1, keepdims=True)
 
     def halve(_, edges):
@@ -160,8 +175,6 @@ def _inverse(weights: Any, uniform: Any) -> Any:
 
     Sums are formed over blocks first: a running sum over a whole vocabulary is slow in XLA and less exact.
     """
-    from keras import ops
-
     rows, size = weights.shape
     block = max(1, int(size**0.5))
     count = -(-size // block)
@@ -175,8 +188,6 @@ def _inverse(weights: Any, uniform: Any) -> Any:
 
 def _first_beyond(weights: Any, target: Any) -> tuple[Any, Any]:
     """Return the first index (R,) where the running sum exceeds the target, and what of the target is left there."""
-    from keras import ops
-
     running = ops.cumsum(weights, axis=-1)
     beyond = ops.logical_and(running > ops.expand_dims(target, 1), weights > 0)
     # Rounding may leave a target at the very end: then the last weight above 0 is meant.

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bert4keras2.decoders.logits import Rules
+from bert4keras2.decoders.logits import LogitsRules
 
 __all__ = ["Options"]
 
@@ -121,9 +121,9 @@ class Options:
             raise ValueError(f"stop holds texts that are not empty, not {self.stop!r}")
         return self
 
-    def rules(self, end_ids: tuple[int, ...], banned: tuple[tuple[int, ...], ...]) -> Rules:
+    def rules(self, end_ids: tuple[int, ...], banned: tuple[tuple[int, ...], ...]) -> LogitsRules:
         """Return what of these options is part of a compiled program."""
-        return Rules(
+        return LogitsRules(
             end_ids=end_ids,
             top_k=self.top_k or 0,
             use_top_p=self.top_p is not None and self.top_p < 1,

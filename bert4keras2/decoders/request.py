@@ -1,42 +1,60 @@
-"""One run of a generator: the loop is called until all texts are there, or token by token where someone looks on."""
+"""One request to a generator: the loop runs until all texts are there, or token by token where someone looks on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
 from typing import Any
 
 import numpy as np
+from keras import ops
 
-from bert4keras2.decoders.logits import LOWEST
+from bert4keras2.decoders.kv_cache import Cache
+from bert4keras2.decoders.logits import LOWEST, Controls
 from bert4keras2.decoders.options import Options
 from bert4keras2.decoders.prompts import Prompt, padded_length
 
-__all__ = ["BeamRun", "SampleRun"]
-
+__all__ = ["Generation", "Request"]
 
 # After so many tokens the loop stops to look for stop texts.
 LOOK = 8
 
 
-class Run:
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """One generated text.
+
+    Args:
+        text: what was generated, without prompt and end token; None without a tokenizer.
+        ids: its token ids, without the end token.
+        score: sum of the tokens' log-probabilities under the model, the end token among them; for beam search
+            divided by length ** length_penalty.
+        finish_reason: "end" (an end token), "stop" (a stop text or the callback), "length" (max_new_tokens) or
+            "positions" (the model knows no further ones).
+    """
+
+    text: str | None
+    ids: list[int]
+    score: float
+    finish_reason: str
+
+
+class Request:
     """What sampling and beam search share.
 
     Args:
         generator: whose engine, tokenizer and end ids are used.
         prompts: of one batch.
-        most: max_new_tokens.
+        max_new_tokens: most tokens of each text.
         options: checked.
         extra: arrays of the model's additional inputs.
-        order: the prompts' places in the list that was asked for, which seeds draw from.
+        order: the prompts' places in the list that was asked for, which seeds sample from.
     """
-
-    beams = 0
 
     def __init__(
         self,
         generator: Any,
         prompts: list[Prompt],
-        most: int,
+        max_new_tokens: int,
         options: Options,
         extra: list[np.ndarray],
         order: list[int],
@@ -46,26 +64,54 @@ class Run:
             raise ValueError(
                 "stop holds texts, so the Generator needs a tokenizer; for ids pass end_id to the Generator"
             )
-        self.size = self.engine.config.rows
+        self.prompts, self.order, self.max_new_tokens = prompts, order, max_new_tokens
         known = self.engine.positions
-        left = np.asarray([most if known is None else min(most, known - len(prompt.start)) for prompt in prompts])
-        self.most, self.left = most, left.astype("int32")
-        self.room = padded_length(int(left.max()))
+        lengths = [len(prompt.start) for prompt in prompts]
+        limits = [max_new_tokens if known is None else min(max_new_tokens, known - length) for length in lengths]
+        self.row_limits = np.asarray(limits, "int32")  # (number of prompts,)
+        self.capacity = padded_length(int(self.row_limits.max()))
         self.rules = options.rules(generator.end_ids, self._banned())
-        prompter = generator.prompter
-        after = prompter.segments_after(prompts)
-        self.inputs = {
-            "limit": np.repeat(self.left, 1 if self.beams else options.rows),
-            "segment": () if after is None else np.repeat(after, options.rows),
-            "bias": (),
-            "repetition_penalty": np.float32(options.repetition_penalty),
-        }
-        self.prompts, self.order = prompts, order
+        self.numbers = self.controls()
         # How many tokens of a row make up its text where a stop text cuts it, and how many were looked at.
         self.cuts: dict[int, int] = {}
         self.looked: dict[int, int] = {}
-        lengths = [len(prompt.start) for prompt in prompts]
-        self.state = self.engine.start(prompter.arrays(prompts) + extra, lengths, self.room, options.rows, self.beams)
+        arrays = [*generator.prompter.arrays(prompts), *extra]
+        kind = (type(self).__name__, options.num_beams if options.strategy == "beam" else 0)
+        self.state: Any = self.engine.start(arrays, lengths, self.capacity, options.rows, kind, self.start)
+
+    # -- what the strategies define ----------------------------------------------------------------------------
+
+    def start(self, logits: Any, cache: Cache, tokens: Any) -> Any:
+        """Return the state of the loop before the first token; compiled together with the prefill."""
+        raise NotImplementedError
+
+    def controls(self) -> Controls:
+        """Return the numbers of the loop, but for `step_limit`."""
+        raise NotImplementedError
+
+    def advance(self, step_limit: int) -> None:
+        """Run the loop until so many tokens are there or all rows are done."""
+        raise NotImplementedError
+
+    def finish(self) -> list[list[Generation]]:
+        """Run to the end and return the results of each prompt."""
+        raise NotImplementedError
+
+    def unfinished_rows(self) -> np.ndarray:
+        """Return (R,) booleans: which rows go on."""
+        raise NotImplementedError
+
+    # -- what they share ---------------------------------------------------------------------------------------
+
+    def common_controls(self) -> Controls:
+        """Return the numbers that both strategies need."""
+        after = self.generator.prompter.segments_after(self.prompts)
+        return Controls(
+            step_limit=np.int32(0),
+            row_limit=self.row_limits,
+            segment=() if after is None else np.repeat(after, self.options.rows),
+            repetition_penalty=np.float32(self.options.repetition_penalty),
+        )
 
     def _banned(self) -> tuple[tuple[int, ...], ...]:
         """Return the ids of each of bad_words."""
@@ -81,37 +127,34 @@ class Run:
             found.append(tuple(int(i) for i in word))
         return tuple(found)
 
-    def advance(self, until: int) -> None:
-        """Run the loop until so many tokens are there or all rows are done."""
-        raise NotImplementedError
-
     def numpy(self, name: str) -> np.ndarray:
         """Return a tensor of the state as an array."""
-        from keras import ops
-
-        return ops.convert_to_numpy(self.state[name])
+        return ops.convert_to_numpy(getattr(self.state, name))
 
     def run(self) -> None:
         """Run to the end, stopping after each token to ask the constraint, or now and then to look for stop texts."""
-        longest, constraint = int(self.left.max()), self.options.constraint
-        span = 1 if constraint is not None else LOOK if self.options.stops and not self.beams else longest
+        longest, options = int(self.row_limits.max()), self.options
+        looks = bool(options.stops) and options.strategy != "beam"
+        span = 1 if options.constraint is not None else LOOK if looks else longest
         for t in range(0, longest, span):
-            if constraint is not None:
-                self.inputs["bias"] = self.constrained(t)
+            self.constrain(t)
             self.advance(min(t + span, longest))
-            if self.over():
+            if self.finished():
                 break
 
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether all texts are there."""
         return bool(self.numpy("done").all())
 
-    def constrained(self, t: int) -> np.ndarray:
-        """Return (R, V) with 0 at the tokens that the constraint allows and the lowest score elsewhere."""
-        bias = np.zeros((len(self.prompts) * self.options.rows, self.size), "float32")
-        going_on = self.going_on()
+    def constrain(self, t: int) -> None:
+        """Ask the constraint, if there is one, what may follow the t tokens of each row."""
+        if self.options.constraint is None:
+            return
+        size = self.engine.config.rows
+        bias = np.zeros((len(self.prompts) * self.options.rows, size), "float32")
+        unfinished = self.unfinished_rows()
         for row, ids in enumerate(self.numpy("tokens").reshape(len(bias), -1)[:, :t].tolist()):
-            if not going_on[row]:
+            if not unfinished[row]:
                 continue
             allowed = self.options.constraint(ids)
             if allowed is None:
@@ -119,19 +162,15 @@ class Run:
             allowed = np.asarray(list(allowed), "int64")
             if not allowed.size:
                 allowed = np.asarray(self.rules.end_ids, "int64")
-            if not allowed.size or allowed.min() < 0 or allowed.max() >= self.size:
+            if not allowed.size or allowed.min() < 0 or allowed.max() >= size:
                 raise ValueError(
-                    f"constraint({ids}) returned {allowed.tolist()}: it returns ids from 0 to {self.size - 1} that may "
+                    f"constraint({ids}) returned {allowed.tolist()}: it returns ids from 0 to {size - 1} that may "
                     "come next, None for all, or nothing to end the text (with an end_id)"
                 )
             # Below what rules forbid: where the two leave nothing, the constraint is kept.
             bias[row] = 8 * LOWEST
             bias[row, allowed] = 0
-        return bias
-
-    def going_on(self) -> np.ndarray:
-        """Return (R,) booleans: which rows are not done."""
-        return ~self.numpy("done")
+        self.numbers = self.numbers._replace(bias=bias)
 
     def cut(self, ids: list[int], row: int | None = None) -> int | None:
         """Return how many of the ids it takes until their text holds a stop text, None if it never does.
@@ -153,21 +192,19 @@ class Run:
             self.looked[row] = len(ids)
         return None
 
-    def result(self, ids: list[int], score: Any, prompt: int, row: int | None = None) -> Any:
+    def result(self, ids: list[int], score: Any, prompt: int, row: int | None = None) -> Generation:
         """Return the `Generation` of the tokens that were decided, the end token among them.
 
         Args:
             ids: the tokens.
             score: of the text, or the log-probability of each token.
             prompt: number of the prompt.
-            row: of the run, if it is always the same text's.
+            row: of the request, if it is always the same text's.
         """
-        from bert4keras2.decoders.generator import Generation
-
         tokenizer = self.generator.tokenizer
         if ids and ids[-1] in self.rules.end_ids:
             ids, reason = ids[:-1], "end"
-        elif len(ids) < self.most and len(ids) >= self.left[prompt]:
+        elif len(ids) < self.max_new_tokens and len(ids) >= self.row_limits[prompt]:
             reason = "positions"
         else:
             reason = "length"
@@ -179,146 +216,3 @@ class Run:
         if count is not None:
             text = text[: min(place for place in map(text.find, self.options.stops) if place >= 0)]
         return Generation(text, ids, float(np.sum(score, dtype="float64")), reason)
-
-
-class SampleRun(Run):
-    """Greedy decoding and sampling."""
-
-    def __init__(self, *args: Any):
-        super().__init__(*args)
-        options = self.options
-        self.greedy = options.strategy == "greedy"
-        self.inputs |= {
-            "temperature": np.float32(options.temperature),
-            "top_p": np.float32(options.top_p or 1),
-            "min_p": np.float32(options.min_p or 0),
-            "uniform": () if self.greedy else self._uniform(),
-        }
-
-    def _uniform(self) -> np.ndarray:
-        """Return (R, N) numbers to draw with: those of a row depend on the seed, its prompt and its number alone."""
-        seed = np.random.SeedSequence().entropy if self.options.seed is None else self.options.seed
-        rows = [
-            np.random.default_rng([seed % 2**64, place, number]).random(self.room, dtype="float32")
-            for place in self.order
-            for number in range(self.options.rows)
-        ]
-        return np.stack(rows)
-
-    def advance(self, until: int) -> None:
-        """Run the loop until so many tokens are there or all rows are done."""
-        inputs = {**self.inputs, "until": np.int32(until)}
-        self.state = self.engine.sample(self.state, self.rules, self.greedy, inputs)
-
-    def over(self) -> bool:
-        """Whether all texts are there: rows are done, or hold a stop text."""
-        done = self.numpy("done")
-        if not self.options.stops:
-            return bool(done.all())
-        return all(done[row] or self.stopped(row) for row in range(len(done)))
-
-    def going_on(self) -> np.ndarray:
-        """Return (R,) booleans: which rows are not done."""
-        stopped = [bool(self.options.stops) and row in self.cuts for row in range(len(self.numpy("done")))]
-        return ~(self.numpy("done") | np.asarray(stopped))
-
-    def ids(self, row: int) -> list[int]:
-        """Return the tokens of a row so far."""
-        return self.numpy("tokens")[row, : self.numpy("count")[row]].tolist()
-
-    def stopped(self, row: int) -> bool:
-        """Whether the text of a row holds a stop text."""
-        return self.cut(self.ids(row), row) is not None
-
-    def finish(self) -> list[list[Any]]:
-        """Run to the end and return the results of each prompt."""
-        self.run()
-        gains, times = self.numpy("gains"), self.options.rows
-        tokens, counts = self.numpy("tokens"), self.numpy("count")
-        found = [
-            self.result(tokens[row, : counts[row]].tolist(), gains[row, : counts[row]], row // times, row)
-            for row in range(len(self.prompts) * times)
-        ]
-        return [found[i : i + times] for i in range(0, len(found), times)]
-
-    def pieces(self) -> Iterator[str]:
-        """Yield the text of the first row piece by piece."""
-        sent, longest = "", int(self.left.max())
-        for t in range(longest):
-            if self.options.constraint is not None:
-                self.inputs["bias"] = self.constrained(t)
-            self.advance(t + 1)
-            done = bool(self.numpy("done").all())
-            result = self.result(self.ids(0), 0.0, 0, 0)
-            last = done or result.finish_reason == "stop" or t + 1 == longest
-            text = result.text if last else self._settled(result.text)
-            if text.startswith(sent) and len(text) > len(sent):
-                yield text[len(sent) :]
-                sent = text
-            if last:
-                return
-
-    def _settled(self, text: str) -> str:
-        """Return the beginning of a text that further tokens leave as it is."""
-        # A character whose bytes are not all there yet shows as U+FFFD.
-        text = text.rstrip("\ufffd")
-        # What the last words are joined to may change with the next one ("3" "." "14", "it" "'" "s").
-        closed = next((k for k in range(len(text), 0, -1) if _closed(text[k - 1])), 0)
-        text = text[: max(closed, text.rfind(" ", 0, max(0, text.rfind(" "))))]
-        # A stop text may have begun.
-        for stop in self.options.stops:
-            for size in range(min(len(stop), len(text)), 0, -1):
-                if text.endswith(stop[:size]):
-                    text = text[:-size]
-                    break
-        return text
-
-
-def _closed(character: str) -> bool:
-    """Whether nothing that follows a character changes the text up to it: ideographs and kana, in the main."""
-    return "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3" or ord(character) >= 0x20000
-
-
-class BeamRun(Run):
-    """Beam search."""
-
-    def __init__(self, generator: Any, prompts: list[Prompt], most: int, options: Options, *args: Any):
-        self.beams = options.num_beams
-        super().__init__(generator, prompts, most, options, *args)
-        self.inputs["length_penalty"] = np.float32(options.length_penalty)
-
-    def going_on(self) -> np.ndarray:
-        """Return (R,) booleans: which beams go on, those that break a rule left out."""
-        return (~self.numpy("done")[:, None] & (self.numpy("score") > LOWEST / 2)).reshape(-1)
-
-    def advance(self, until: int) -> None:
-        """Run the loop until so many tokens are there or all prompts are done."""
-        inputs = {**self.inputs, "until": np.int32(until)}
-        self.state = self.engine.beam(self.state, self.rules, self.beams, inputs)
-
-    def finish(self) -> list[list[Any]]:
-        """Run to the end and return the best results of each prompt, the likeliest first."""
-        self.run()
-        names = ("kept_tokens", "kept_score", "kept_count", "tokens", "score", "count")
-        kept, kept_score, kept_count, tokens, score, counts = (self.numpy(name) for name in names)
-        results = []
-        for row in range(len(self.prompts)):
-            found = [
-                (float(kept_score[row, k]), kept[row, k, : kept_count[row, k]].tolist())
-                for k in range(self.beams)
-                if kept_score[row, k] > LOWEST / 2
-            ]
-            # Texts that had not ended when the tokens ran out.
-            length = int(self.left[row])
-            for k in range(self.beams):
-                if counts[row] == length and score[row, k] > LOWEST / 2:
-                    found.append(
-                        (float(score[row, k]) / length**self.options.length_penalty, tokens[row, k, :length].tolist())
-                    )
-            if not found:
-                raise ValueError(
-                    "bad_words, constraint, min_length and no_repeat_ngram together leave no text: drop one of them"
-                )
-            found.sort(key=lambda pair: -pair[0])
-            results.append([self.result(ids, value, row) for value, ids in found[: self.options.num_return]])
-        return results

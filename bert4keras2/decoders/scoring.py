@@ -55,20 +55,21 @@ def log_probabilities(
             for i in range(len(prompts))
         )
         return [log_probabilities(engine, prompter, *one)[0] for one in each]
-    room = padded_length(length)
-    width = room if known is None else min(room, known - farthest)
-    first, tree = engine.open([*prompter.arrays(prompts), *extra], [len(prompt.start) for prompt in prompts], room)
+    capacity = padded_length(length)
+    width = capacity if known is None else min(capacity, known - farthest)
+    lengths = [len(prompt.start) for prompt in prompts]
+    first, cache = engine.open([*prompter.arrays(prompts), *extra], lengths, capacity)
     owner = np.asarray([row for row, _ in flat])
     ids = np.zeros((len(flat), width), "int32")
     for row, (_, own) in zip(ids, flat, strict=True):
         row[: len(own)] = own
     after = prompter.segments_after(prompts)
     segments = None if after is None else np.repeat(after[owner][:, None], width, axis=1)
-    scores, _ = engine.step(tree, ids, segments, 0, owner)
-    # The prompt's scores speak of the first token, those after a token of the next one.
-    scores = np.concatenate([first[owner][:, None], scores[:, :-1]], axis=1).astype("float64")
-    scores -= scores.max(-1, keepdims=True)
-    own = np.take_along_axis(scores, ids[..., None], axis=-1)[..., 0] - np.log(np.exp(scores).sum(-1))
+    logits, _ = engine.step(cache, ids, segments, 0, owner)
+    # The prompt's logits speak of the first token, those after a token of the next one.
+    logits = np.concatenate([first[owner][:, None], logits[:, :-1]], axis=1).astype("float64")
+    logits -= logits.max(-1, keepdims=True)
+    logprobs = np.take_along_axis(logits, ids[..., None], axis=-1)[..., 0] - np.log(np.exp(logits).sum(-1))
     counted = np.arange(width)[None] < np.asarray([len(one) for _, one in flat])[:, None]
-    sums = (own * counted).sum(1)
+    sums = (logprobs * counted).sum(1)
     return [sums[owner == row] for row in range(len(prompts))]

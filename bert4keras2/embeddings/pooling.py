@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.layers import FirstToken, GlobalAveragePooling1D
 from bert4keras2.training.model import Model
 
@@ -97,20 +98,17 @@ def _tensor(graph: Any, name: str, advice: str = "") -> Any:
             f"the model has {len(found) or 'no'} layers called {name!r}" + (f"; {advice}" if advice else "")
         )
     # A layer may be called in other models too.
-    own = {id(node) for nodes in graph._nodes_by_depth.values() for node in nodes}
-    nodes = [node for node in found[0]._inbound_nodes if id(node) in own]
-    return nodes[-1].output_tensors[0]
+    return keras_private.calls_of(found[0], graph)[-1].outputs[0]
 
 
 def _before_heads(graph: Any) -> Any:
     """Return the last hidden states (B, T, C) of a model whose builder is not known."""
     for x in graph.outputs:
         while True:
-            operation, index, _ = x._keras_history
-            node = operation._inbound_nodes[index]
-            if not _HEAD.search(operation.name) and node.arguments.kwargs.get("mode") != "dense":
+            call = keras_private.call_of(x)
+            if not _HEAD.search(call.layer.name) and call.kwargs.get("mode") != "dense":
                 break
-            x = node.input_tensors[0]
+            x = call.inputs[0]
         if len(x.shape) == 3 and keras.backend.is_float_dtype(x.dtype):
             return x
     shapes = ", ".join(str(tuple(x.shape)) for x in graph.outputs)

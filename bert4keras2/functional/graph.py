@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["NodeMethods", "search_layer"]
 
 
@@ -26,8 +28,8 @@ def search_layer(inputs: Any, name: str, exclude_from: Iterable[Any] | None = No
     for item in keras.tree.flatten(inputs):
         if isinstance(item, keras.layers.Layer):
             pending.append(item)
-        elif isinstance(item, keras.KerasTensor) and getattr(item, "_keras_history", None) is not None:
-            pending.append(item._keras_history.operation)
+        elif keras_private.is_made_by_layer(item):
+            pending.append(keras_private.maker(item))
         else:
             raise TypeError(
                 f"search_layer() walks back from a symbolic tensor of a functional graph, not from"
@@ -42,8 +44,7 @@ def search_layer(inputs: Any, name: str, exclude_from: Iterable[Any] | None = No
         seen.add(layer)
         if isinstance(layer, keras.Model):
             pending.extend(layer.layers)
-        for node in layer._inbound_nodes:
-            pending.extend(parent.operation for parent in node.parent_nodes)
+        pending.extend(before for call in keras_private.calls_of(layer) for before in call.before)
     return None
 
 
@@ -62,20 +63,20 @@ class NodeMethods:
         Raises:
             ValueError: if the layer has not been called so often in a functional graph.
         """
-        return _one(_node(self, node_index).output_tensors)
+        return _one(_numbered(self, node_index).outputs)
 
     def get_input_at(self, node_index: int) -> Any:
         """Return the symbolic input of one of the layer's calls; arguments as for `get_output_at`."""
-        return _one(_node(self, node_index).input_tensors)
+        return _one(_numbered(self, node_index).inputs)
 
 
-def _node(layer: Any, index: int) -> Any:
-    nodes = layer._inbound_nodes
-    if not -len(nodes) <= index < len(nodes):
+def _numbered(layer: Any, index: int) -> keras_private.Call:
+    calls = keras_private.calls_of(layer)
+    if not -len(calls) <= index < len(calls):
         raise ValueError(
-            f"layer {layer.name!r} was called {len(nodes)} times in a functional graph: there is no call number {index}"
+            f"layer {layer.name!r} was called {len(calls)} times in a functional graph: there is no call number {index}"
         )
-    return nodes[index]
+    return calls[index]
 
 
 def _one(tensors: list[Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.layers.base import register
 from bert4keras2.layers.sequence_labels import SequenceLabels
 
@@ -86,7 +87,7 @@ class MaximumEntropyMarkovModel(SequenceLabels):
 
     def _factors_for_metrics(self) -> list[Any]:
         """Return the factors, or on JAX, where a fit has taken the variables' values, what the loss has kept."""
-        if any(weight._value is None for weight in self.weights) and self._kept:
+        if any(keras_private.raw_value(weight) is None for weight in self.weights) and self._kept:
             return [ops.cast(kept.kept, "float32") for kept in self._kept]
         return self._factors()
 

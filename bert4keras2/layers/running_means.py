@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["LayerMean", "LayerMeans", "refresh_logs"]
 
 
@@ -36,7 +38,7 @@ class LayerMean(keras.metrics.Metric):
 
     def result(self) -> Any:
         """Return the mean, a float32 scalar; NaN where JAX is in a step and has taken the variables' values away."""
-        if any(variable._value is None for variable in self.state.variables):
+        if any(keras_private.raw_value(variable) is None for variable in self.state.variables):
             return ops.convert_to_tensor(float("nan"))
         return self.mean(*self.state.variables)
 

@@ -106,15 +106,20 @@ class Blocks:
         arguments = {key: value for key, value in arguments.items() if value is not None}
         if context.caches is None:
             return self.apply(x, layer, arguments, **kwargs)
-        context.crosses.append("memory" in arguments)
-        arguments["cache"] = context.caches[len(context.collected)] if context.caches else ()
+        # A layer that all blocks share is called once for each of them, and keeps the keys and values of each call.
+        base = key = kwargs["name"]
+        while key in context.collected:
+            key = f"{base}@{len(context.collected)}"
+        if "memory" in arguments:
+            context.crosses.add(key)
+        arguments["cache"] = context.caches.get(key, ())
         arguments["index"] = context.index
         if arguments["cache"] and "memory" in arguments:
             # The memory's keys and values do not change while a decoder goes on.
             del arguments["memory"]
             arguments["index"] = None
         *outputs, cache = self.apply(x, layer, arguments, **kwargs)
-        context.collected.append(cache)
+        context.collected[key] = cache
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def gated_attention(self, x: Any, name: str) -> Any:

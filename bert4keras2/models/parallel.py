@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["data_parallel"]
 
 
@@ -53,5 +55,5 @@ def data_parallel(model: Any, devices: list[str] | None = None, parts: list[int]
 
     for variable in model.variables:
         layout = distribution.get_variable_layout(variable).backend_layout
-        variable._value = jax.device_put(variable._value, layout)
+        keras_private.set_raw_value(variable, jax.device_put(keras_private.raw_value(variable), layout))
     return model

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras.layers import Dropout, Input
 
 from bert4keras2.families.config import Config
+from bert4keras2.functional import keras_private
 from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, Sinusoidal, TruncatedNormal
 from bert4keras2.layers import (
     Add,
@@ -40,13 +42,24 @@ class Context:
     memory_mask: Any = None  # (B, 1, 1, S) booleans
     memory_bias: Any = None  # (1, H, T, S)
     position_ids: Any = None  # (B, T), 0, 1, 2... if None
-    # Generation: keys and values (B, H, S, D) of each attention layer in the order of their calls. None: no caches;
-    # empty: collect those of this call. `index` is where the new positions are written.
-    caches: list[Any] | None = None
-    collected: list[Any] = field(default_factory=list)
-    crosses: list[bool] = field(default_factory=list)  # which of them are of an encoder's output
+    # Generation: keys and values, each (B, H, S, D), by the names of attention layers. None: no caches; empty: none are
+    # there yet. What this pass leaves is collected; `index` is where the new positions are written.
+    caches: dict[str, tuple[Any, Any]] | None = None
+    collected: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    crosses: set[str] = field(default_factory=set)  # those of `collected` that are of an encoder's output
     index: Any = 0
     logits: bool = False  # end in token scores before their activation
+
+
+class _Pass(NamedTuple):
+    """One run through a model: the context that its blocks see, and the hidden states that they leave."""
+
+    context: Context
+    hidden_states: list[Any]
+
+
+# {id of a transformer: its run under way}. Each thread has its own: models are shared, what runs through them is not.
+_PASSES: ContextVar[dict[int, _Pass]] = ContextVar("passes", default={})  # noqa: B039 (never changed in place)
 
 
 class Transformer(Blocks, CheckpointMixin):
@@ -78,9 +91,8 @@ class Transformer(Blocks, CheckpointMixin):
         self.additional_input_layers = (
             list(extra) if isinstance(extra, list | tuple) else [extra] if extra is not None else []
         )
-        self.context = Context()
+        self._built = _Pass(Context(), [])
         self.model: Any = None
-        self.hidden_states: list[Any] = []
         self.family = config.family
         if not isinstance(type(self).initializer, property):
             # A subclass defined it as a method (shape, dtype): layers get an object that they can save.
@@ -108,7 +120,7 @@ class Transformer(Blocks, CheckpointMixin):
         """Let the Keras model and the layers of its outputs tell whose they are: generation goes back to the blocks."""
         self.model.transformer = self
         for tensor in self.outputs:
-            tensor._keras_history.operation.transformer = self
+            keras_private.maker(tensor).transformer = self
 
     def call(self, inputs: list[Any]) -> Any:
         """Return the outputs for symbolic inputs."""
@@ -128,9 +140,8 @@ class Transformer(Blocks, CheckpointMixin):
             inputs: tensors in the order of the model's inputs.
             last: (B, 1) positions whose hidden states alone go to the heads; all if None.
         """
-        kept = self.context, self.hidden_states
+        token = _PASSES.set({**_PASSES.get(), id(self): _Pass(context, [None])})
         try:
-            self.context, self.hidden_states = context, [None]
             x = self.apply_embeddings(inputs)
             for index in range(self.config.num_hidden_layers):
                 x = self.apply_main_layers(x, index)
@@ -138,7 +149,25 @@ class Transformer(Blocks, CheckpointMixin):
                 x = keras.ops.take_along_axis(x, keras.ops.expand_dims(last, -1), axis=1)
             return self.apply_final_layers(x), context
         finally:
-            self.context, self.hidden_states = kept
+            _PASSES.reset(token)
+
+    @property
+    def context(self) -> Context:
+        """The context of the run under way in this thread, otherwise that of the model's graph."""
+        return _PASSES.get().get(id(self), self._built).context
+
+    @context.setter
+    def context(self, context: Context) -> None:
+        self._built = self._built._replace(context=context)
+
+    @property
+    def hidden_states(self) -> list[Any]:
+        """(B, T, C) tensors after the embeddings and after each block, the last one as heads see it."""
+        return _PASSES.get().get(id(self), self._built).hidden_states
+
+    @hidden_states.setter
+    def hidden_states(self, states: list[Any]) -> None:
+        self._built = self._built._replace(hidden_states=states)
 
     def prefixed(self, name: str) -> str:
         """Return a layer's name with the model's prefix."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bert4keras2.optimizers.rules import Rule
+from bert4keras2.optimizers.rules import UpdateRule
 
 __all__ = ["Accumulation"]
 
 
-class Accumulation(Rule):
+class Accumulation(UpdateRule):
     """Averages the gradients of several micro-batches and then makes one step, as one larger batch would.
 
     Keras accumulates; this rule lets `iterations` count micro-steps outside of a step, as the classic optimizers do,

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from bert4keras2.optimizers.rules import Rule
+from bert4keras2.optimizers.rules import UpdateRule
 
 __all__ = ["Lookahead", "MovingAverage"]
 
 
-class Lookahead(Rule):
+class Lookahead(UpdateRule):
     """Every few steps, pulls the weights back towards slow ones that follow them (arXiv:1907.08610).
 
     The slow weights start at the weights (the reference starts them at zero, which pulls a trained model to zero).
@@ -49,7 +49,7 @@ class Lookahead(Rule):
         return ops.where(due, step.value - pulled, change)
 
 
-class MovingAverage(Rule):
+class MovingAverage(UpdateRule):
     """Keeps an exponential moving average of the weights, which starts at zero.
 
     Args:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bert4keras2.optimizers.patterns import Patterns
-from bert4keras2.optimizers.rules import Rule
+from bert4keras2.optimizers.rules import UpdateRule
 
 __all__ = ["WeightDecay"]
 
 
-class WeightDecay(Rule):
+class WeightDecay(UpdateRule):
     """Subtracts a share of the variable itself, times the learning rate (arXiv:1711.05101).
 
     Args:

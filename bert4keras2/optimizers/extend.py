@@ -10,13 +10,13 @@ from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.accumulation import Accumulation
 from bert4keras2.optimizers.averaging import AveragedWeights, Lookahead, MovingAverage
 from bert4keras2.optimizers.decay import WeightDecay
-from bert4keras2.optimizers.rules import Composable, Rule
+from bert4keras2.optimizers.rules import Composable, UpdateRule
 from bert4keras2.optimizers.scaling import LayerAdaptation, LazyRows, ParameterRates
 from bert4keras2.optimizers.schedules import Scheduled
 
 __all__ = ["RULES", "Extended", "extend"]
 
-RULES: dict[str, type[Rule]] = {
+RULES: dict[str, type[UpdateRule]] = {
     "weight_decay": WeightDecay,
     "layer_adaptation": LayerAdaptation,
     "piecewise_linear_lr": Scheduled,

@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["accumulate", "must_merge"]
 
 UNKNOWN = ("clipnorm", "global_clipnorm", "clipvalue", "weight_decay")  # settings of Keras that this path leaves out
@@ -49,10 +51,10 @@ def accumulate(optimizer: Any, gradients: list[Any], accumulators: list[Any], va
     targets = [variable.value if isinstance(variable, keras.Variable) else variable for variable in variables]
     sums = [accumulator.value for accumulator in accumulators]
     dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    reduced = [gradient for gradient, _ in optimizer._all_reduce_sum_gradients(list(zip(dense, targets, strict=True)))]
+    reduced = keras_private.summed_over_replicas(optimizer, list(zip(dense, targets, strict=True)))
 
     def together(strategy: Any, reduced: list[Any], rate: Any) -> None:
-        complete = tf.equal((optimizer._iterations.value + 1) % steps, 0)
+        complete = tf.equal((keras_private.step_counter(optimizer).value + 1) % steps, 0)
 
         def add(accumulator: Any, gradient: Any) -> None:
             accumulator.assign_add(tf.cast(gradient, accumulator.dtype))

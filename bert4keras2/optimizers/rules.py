@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.optimizers.mirrored import accumulate, must_merge
+from bert4keras2.training.keras2_methods import GONE_FROM_OPTIMIZERS
 
-__all__ = ["Composable", "Rule", "Step"]
+__all__ = ["Composable", "UpdateRule", "Step"]
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Step:
     rate: Any
 
 
-class Rule:
+class UpdateRule:
     """One thing that is done to every step of an optimizer: what is subtracted, or what follows.
 
     Subclasses list their keywords with the defaults, and override what they need of the methods. `stage` puts
@@ -59,7 +61,7 @@ class Rule:
 
     def applies(self, index: int) -> bool:
         """Whether `change` has something to do for a variable."""
-        return type(self).change is not Rule.change
+        return type(self).change is not UpdateRule.change
 
     def change(self, step: Step, change: Any) -> Any:
         """Return what is subtracted from the variable, given what the rules before would subtract."""
@@ -84,15 +86,13 @@ class Composable:
     happens once. For any other Keras optimizer its own `update_step` runs, and the amount is the difference.
     """
 
-    _rules: tuple[Rule, ...] = ()
+    _rules: tuple[UpdateRule, ...] = ()
     _applying = False
     # Set by the accumulation rule: `iterations` counts micro-steps outside of `apply` and updates inside.
     _counts_micro_steps = False
     step_change = None
 
     def __getattr__(self, name: str) -> Any:
-        from bert4keras2.training.keras2_methods import GONE_FROM_OPTIMIZERS
-
         if name in GONE_FROM_OPTIMIZERS:
             raise AttributeError(f"Keras 3's optimizers have no {name}: {GONE_FROM_OPTIMIZERS[name]}")
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
@@ -120,13 +120,13 @@ class Composable:
         warnings.warn(f"{type(self).__name__}(lr=...) is now called learning_rate=...", UserWarning, stacklevel=3)
         kwargs["learning_rate"] = kwargs.pop("lr")
 
-    def add_rules(self, *rules: Rule) -> None:
+    def add_rules(self, *rules: UpdateRule) -> None:
         """Take further rules, in the order from the inside to the outside, and let them set up the optimizer."""
         self._rules = tuple(sorted((*self._rules, *rules), key=lambda rule: rule.stage))
         for rule in rules:
             rule.attach(self)
 
-    def find_rule(self, kind: type[Rule]) -> Rule | None:
+    def find_rule(self, kind: type[UpdateRule]) -> UpdateRule | None:
         """Return the rule of a kind, if there is one."""
         return next((rule for rule in self._rules if isinstance(rule, kind)), None)
 
@@ -134,7 +134,7 @@ class Composable:
     def iterations(self):
         """The number of steps made; under gradient accumulation, of micro-steps."""
         if self._counts_micro_steps and not self._applying:
-            return self._iterations
+            return keras_private.step_counter(self)
         return super().iterations
 
     def build(self, variables) -> None:
@@ -158,8 +158,7 @@ class Composable:
         if not (self.gradient_accumulation_steps and must_merge()):
             super()._backend_apply_gradients(grads, trainable_variables)
             return
-        sums = [self._accumulated_gradients[self._get_variable_index(v)] for v in trainable_variables]
-        accumulate(self, grads, sums, trainable_variables)
+        accumulate(self, grads, keras_private.accumulated(self, trainable_variables), trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate) -> None:
         """Change one variable, its moments and the slots of the rules by one step."""

@@ -9,7 +9,7 @@ from typing import Any
 from keras import ops
 
 from bert4keras2.optimizers.patterns import Patterns, path_of, warn_unmatched
-from bert4keras2.optimizers.rules import Rule
+from bert4keras2.optimizers.rules import UpdateRule
 
 __all__ = ["LayerAdaptation", "LazyRows", "ParameterRates"]
 
@@ -17,7 +17,7 @@ __all__ = ["LayerAdaptation", "LazyRows", "ParameterRates"]
 SMALLEST_RATE = 1e-7
 
 
-class LayerAdaptation(Rule):
+class LayerAdaptation(UpdateRule):
     """Scales each variable's step to the norm of the variable, times the learning rate (LAMB, arXiv:1904.00962).
 
     Args:
@@ -48,7 +48,7 @@ class LayerAdaptation(Rule):
         return change * ops.cast(ratio, step.variable.dtype)
 
 
-class ParameterRates(Rule):
+class ParameterRates(UpdateRule):
     """Multiplies the steps of variables by factors that their paths select.
 
     Args:
@@ -74,7 +74,7 @@ class ParameterRates(Rule):
         return change * ops.cast(self._factors[step.index], step.variable.dtype)
 
 
-class LazyRows(Rule):
+class LazyRows(UpdateRule):
     """Leaves rows without a gradient as they are, such as the tokens that a batch does not contain.
 
     Their moments decay all the same.

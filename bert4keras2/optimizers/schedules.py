@@ -10,7 +10,7 @@ from keras import ops
 
 from bert4keras2.functional.functions import piecewise_linear, schedule_points
 from bert4keras2.functional.registry import register
-from bert4keras2.optimizers.rules import Rule
+from bert4keras2.optimizers.rules import UpdateRule
 
 __all__ = ["PiecewiseLinear", "RelativeStep", "Scheduled", "checked_schedule"]
 
@@ -90,7 +90,7 @@ class RelativeStep(keras.optimizers.schedules.LearningRateSchedule):
         return {"factor": self.factor}
 
 
-class Scheduled(Rule):
+class Scheduled(UpdateRule):
     """Multiplies the learning rate by a piecewise linear function of the step.
 
     Args:

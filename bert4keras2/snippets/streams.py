@@ -275,11 +275,12 @@ def _stream_class() -> type[BatchStream] | None:
 
     Keras accepts instances of its DataAdapter in place of data since 3.7, for such uses, but does not export it.
     """
-    try:
-        from keras.src.trainers.data_adapters.data_adapter import DataAdapter
-    except ImportError:
+    from bert4keras2.functional import keras_private
+
+    adapter = keras_private.data_adapter()
+    if adapter is None:
         return None
-    return type("BatchStream", (BatchStream, DataAdapter), {"__doc__": BatchStream.__doc__, "__module__": __name__})
+    return type("BatchStream", (BatchStream, adapter), {"__doc__": BatchStream.__doc__, "__module__": __name__})
 
 
 def batch_stream(make_pass: Callable[[], Iterator[Any]], **options: Any) -> Iterator[Any]:

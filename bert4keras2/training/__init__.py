@@ -10,8 +10,17 @@ model.fit(...)
 from bert4keras2.training.adversarial import (
     adversarial_training,
     gradient_penalty,
-    plain_training,
     virtual_adversarial_training,
 )
+from bert4keras2.training.step import LossTransform, TrainingStep
+from bert4keras2.training.techniques import add_loss_transform, plain_training
 
-__all__ = ["adversarial_training", "gradient_penalty", "plain_training", "virtual_adversarial_training"]
+__all__ = [
+    "LossTransform",
+    "TrainingStep",
+    "add_loss_transform",
+    "adversarial_training",
+    "gradient_penalty",
+    "plain_training",
+    "virtual_adversarial_training",
+]

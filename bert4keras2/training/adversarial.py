@@ -1,7 +1,7 @@
 """Adversarial training, gradient penalty and virtual adversarial training, each by one call on a model.
 
-Each adds a rule to the model that its training steps follow, in `fit`, `fit_generator` and `train_on_batch`. Rules of
-several calls follow one another: each changes the loss that those before it left.
+Each adds a transform of the loss that the model's training steps follow, in `fit`, `fit_generator` and
+`train_on_batch`. Transforms of several calls follow one another: each changes the loss that those before it left.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 import keras
 
 from bert4keras2.training.model import Model
+from bert4keras2.training.techniques import add_loss_transform, checked_model
 from bert4keras2.training.transforms import Adversarial, Penalty, Virtual
 from bert4keras2.training.unlabelled import UnlabelledSteps
 from bert4keras2.training.variables import find_embedding
 
-__all__ = ["adversarial_training", "gradient_penalty", "plain_training", "virtual_adversarial_training"]
+__all__ = ["adversarial_training", "gradient_penalty", "virtual_adversarial_training"]
 
 
 def adversarial_training(model: Model, embedding_name: str, epsilon: float = 1.0) -> None:
@@ -28,7 +29,7 @@ def adversarial_training(model: Model, embedding_name: str, epsilon: float = 1.0
     is moved likewise, and stays as it is.
 
     Args:
-        model: a model of `bert4keras2.backend.keras`, before or after `compile`. Compiling again keeps the rule;
+        model: a model of `bert4keras2.backend.keras`, before or after `compile`. Compiling again keeps the transform;
             saved files do not hold it. A second call with the same name replaces the first.
         embedding_name: the name of a layer, such as "Embedding-Token", or a pattern that is searched for in the names
             of layers and the paths of variables.
@@ -38,7 +39,7 @@ def adversarial_training(model: Model, embedding_name: str, epsilon: float = 1.0
         TypeError: if the model is not of the library's class.
         ValueError: if the name means no variable, or several.
     """
-    _add(model, Adversarial(_found(model, embedding_name)[1], _positive("epsilon", epsilon)))
+    add_loss_transform(model, Adversarial(_found(model, embedding_name)[1], _positive("epsilon", epsilon)))
 
 
 def gradient_penalty(model: Model, embedding_name: str, epsilon: float = 1.0, of: str = "vectors") -> None:
@@ -48,7 +49,7 @@ def gradient_penalty(model: Model, embedding_name: str, epsilon: float = 1.0, of
     that. The loss in the logs includes the penalty.
 
     Args:
-        model: a model of `bert4keras2.backend.keras`, before or after `compile`. Compiling again keeps the rule;
+        model: a model of `bert4keras2.backend.keras`, before or after `compile`. Compiling again keeps the transform;
             saved files do not hold it. A second call with the same name replaces the first.
         embedding_name: the name of a layer, such as "Embedding-Token", or a pattern that is searched for in the names
             of layers and the paths of variables.
@@ -66,7 +67,7 @@ def gradient_penalty(model: Model, embedding_name: str, epsilon: float = 1.0, of
     layer, variable = _found(model, embedding_name)
     if of == "vectors" and not isinstance(layer, keras.layers.Embedding):
         raise ValueError(f"{layer.name} looks up no vectors: pass of='matrix' for the gradient by {variable.path}")
-    _add(model, Penalty(layer, variable, _positive("epsilon", epsilon), of))
+    add_loss_transform(model, Penalty(layer, variable, _positive("epsilon", epsilon), of))
 
 
 def virtual_adversarial_training(
@@ -92,7 +93,7 @@ def virtual_adversarial_training(
     the next unlabelled batch; `fit` reports its loss as "unlabelled_loss".
 
     Args:
-        model: a model of `bert4keras2.backend.keras`, before or after `compile`. Compiling again keeps the rule;
+        model: a model of `bert4keras2.backend.keras`, before or after `compile`. Compiling again keeps the transform;
             saved files do not hold it. A second call with the same name replaces the first.
         embedding_name: the name of a layer, such as "Embedding-Token", or a pattern that is searched for in the names
             of layers and the paths of variables.
@@ -115,33 +116,18 @@ def virtual_adversarial_training(
     if not isinstance(iters, int) or iters < 0:
         raise ValueError(f"iters is a whole number from 0 on, not {iters!r}")
     numbers = [_positive(name, x) for name, x in (("epsilon", epsilon), ("xi", xi), ("weight", weight))]
-    rule = Virtual(variable, *numbers, iters, from_logits, _checked_output(model, output))
+    transform = Virtual(variable, *numbers, iters, from_logits, _checked_output(model, output))
     if unlabelled is None:
-        _add(model, rule)
+        add_loss_transform(model, transform)
     else:
-        _add(model, UnlabelledSteps(model, rule, unlabelled, optimizer))
-
-
-def plain_training(model: Model) -> None:
-    """Take back what the functions of this module did to a model: it trains as it was compiled to."""
-    _checked(model)
-    model.step_rules = []
+        add_loss_transform(model, UnlabelledSteps(model, transform, unlabelled, optimizer))
 
 
 # -- what the calls have in common -----------------------------------------------------------------------------
 
 
-def _checked(model: Any) -> None:
-    if not isinstance(model, Model):
-        raise TypeError(
-            f"Only models of bert4keras2 know how to change their training steps, not {type(model).__name__} of"
-            f" {type(model).__module__}: write `from bert4keras2.backend import keras` and make the model with"
-            " keras.models.Model(inputs, outputs)"
-        )
-
-
 def _found(model: Any, name: str) -> tuple[Any, Any]:
-    _checked(model)
+    checked_model(model)
     return find_embedding(model, name)
 
 
@@ -158,11 +144,3 @@ def _checked_output(model: Any, output: int | None) -> int:
     if not 0 <= (output or 0) < count:
         raise ValueError(f"{model.name} has {count} outputs: output is from 0 to {count - 1}, not {output}")
     return output or 0
-
-
-def _add(model: Model, rule: Any) -> None:
-    """Add a rule, in the place of one of its kind about the same variable."""
-    rules = list(model.step_rules)
-    places = [i for i, old in enumerate(rules) if old.kind == rule.kind and old.variable is rule.variable]
-    rules[slice(places[0], places[0] + 1) if places else slice(len(rules), None)] = [rule]
-    model.step_rules = rules

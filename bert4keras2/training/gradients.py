@@ -20,20 +20,20 @@ __all__ = [
 
 
 def value_and_gradients(
-    function: Callable[[list[Any]], tuple[Any, Any]], values: list[Any], twice: bool = False
+    function: Callable[[list[Any]], tuple[Any, Any]], values: list[Any], higher_order: bool = False
 ) -> tuple[Any, Any, list[Any]]:
-    """Return a function's value, what it returns besides, and the gradients of the value.
+    """Return a function's value, what else it returns, and the gradients of the value.
 
     Calls may be nested: the gradients of an inner call can be differentiated by an outer one.
 
     Args:
-        function: takes the list of tensors, returns a scalar and anything besides.
+        function: takes the list of tensors, returns a scalar and anything else.
         values: floating tensors.
-        twice: whether the gradients will be differentiated themselves.
+        higher_order: whether the gradients will be differentiated themselves.
 
     Returns:
         value: a scalar.
-        besides: what the function returns besides.
+        aux: what the function returns besides.
         gradients: one for each of `values`; None (zeros on JAX) where the value does not depend on it. On TensorFlow
             the gradient of a table may be `IndexedSlices`.
     """
@@ -41,21 +41,21 @@ def value_and_gradients(
     if backend == "jax":
         import jax
 
-        (value, besides), gradients = jax.value_and_grad(function, has_aux=True)(list(values))
+        (value, aux), gradients = jax.value_and_grad(function, has_aux=True)(list(values))
     elif backend == "tensorflow":
         import tensorflow as tf
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            value, besides = function(list(values))
+            value, aux = function(list(values))
         gradients = tape.gradient(value, values)
     else:
         import torch
 
         values = [value if value.requires_grad else value.detach().requires_grad_() for value in values]
-        value, besides = function(list(values))
-        gradients = torch.autograd.grad(value, values, create_graph=twice, allow_unused=True)
-    return value, besides, list(gradients)
+        value, aux = function(list(values))
+        gradients = torch.autograd.grad(value, values, create_graph=higher_order, allow_unused=True)
+    return value, aux, list(gradients)
 
 
 def value_of(variable: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["IdLimits"]
 
 
@@ -25,18 +27,18 @@ class IdLimits:
 
     def __init__(self, model: Any):
         self.tensors = keras.tree.flatten(getattr(model, "inputs", None) or [])
-        self.names = [tensor._keras_history.operation.name for tensor in self.tensors]
+        self.names = [keras_private.maker(tensor).name for tensor in self.tensors]
         self.rows: dict[str, tuple[int, str]] = {}
         self.lengths: dict[str, tuple[int, str]] = {}
         self.error: ValueError | None = None
         for operation in getattr(model, "operations", None) or []:
             # A shared layer may have been called elsewhere too: only inputs of this model are looked for.
-            for node in operation._inbound_nodes:
-                self._learn(operation, node)
+            for call in keras_private.calls_of(operation):
+                self._learn(call)
 
-    def _learn(self, operation: Any, node: Any) -> None:
+    def _learn(self, call: keras_private.Call) -> None:
         """Note what one call of a layer demands of the model's inputs."""
-        tensors, options = node.input_tensors, node.arguments.kwargs
+        operation, tensors, options = call.layer, call.inputs, call.kwargs
         if isinstance(operation, keras.layers.Embedding):
             if options.get("mode", "embedding") == "embedding":
                 self._limit(self.rows, tensors[:1], operation.input_dim, operation.name)
@@ -119,10 +121,9 @@ def _sources(tensor: Any) -> list[Any]:
 
     The walk ends at other layers: what comes out of them need not have the length of what goes in.
     """
-    operation, node_index, _ = tensor._keras_history
-    node = operation._inbound_nodes[node_index]
-    if isinstance(operation, keras.layers.InputLayer):
+    call = keras_private.call_of(tensor)
+    if isinstance(call.layer, keras.layers.InputLayer):
         return [tensor]
-    if not isinstance(operation, keras.layers.Embedding | keras.layers.Add):
+    if not isinstance(call.layer, keras.layers.Embedding | keras.layers.Add):
         return []
-    return [source for before in node.input_tensors for source in _sources(before)]
+    return [source for before in call.inputs for source in _sources(before)]

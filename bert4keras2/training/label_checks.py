@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert4keras2.functional import keras_private
 from bert4keras2.training.layer_methods import LayerMethod
 
 __all__ = ["LabelLimits"]
@@ -134,7 +135,7 @@ class LabelLimits:
 
     def _mask(self, head: _Head, x: Any, rows: np.ndarray) -> Any:
         """Return the mask of some rows; False, leaving the labels to the loss, if it cannot be had."""
-        names = [tensor._keras_history.operation.name for tensor in self.inputs]
+        names = [keras_private.maker(tensor).name for tensor in self.inputs]
         if isinstance(x, dict):
             x = [x.get(name) for name in names]
         arrays = list(x) if isinstance(x, list | tuple) else [x]
@@ -166,11 +167,11 @@ def _head(name: str, tensor: Any, loss: Any) -> _Head | None:
         if loss.method_name not in getattr(loss.layer, "sparse_losses", ()):
             return None
         # The layer takes its input's mask into the scores, and passes none on.
-        nodes = [node for node in loss.layer._inbound_nodes if any(out is tensor for out in node.output_tensors)]
-        if not nodes:
+        calls = [call for call in keras_private.calls_of(loss.layer) if any(out is tensor for out in call.outputs)]
+        if not calls:
             return None
-        given = nodes[0].arguments.kwargs.get("mask")
-        mask = given if given is not None else getattr(nodes[0].input_tensors[0], "_keras_mask", None)
+        given = calls[0].kwargs.get("mask")
+        mask = given if given is not None else keras_private.mask_of(calls[0].inputs[0])
         return _Head(name, shape, mask, layer=loss.layer)
     kind = keras.losses.SparseCategoricalCrossentropy
     known = ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
@@ -178,7 +179,7 @@ def _head(name: str, tensor: Any, loss: Any) -> _Head | None:
         return None
     if shape[-1] is None or len(shape) < 2 or getattr(loss, "axis", -1) not in (-1, len(shape) - 1):
         return None
-    return _Head(name, shape, getattr(tensor, "_keras_mask", None), ignored=getattr(loss, "ignore_class", None))
+    return _Head(name, shape, keras_private.mask_of(tensor), ignored=getattr(loss, "ignore_class", None))
 
 
 _FUNCTION = keras.losses.sparse_categorical_crossentropy

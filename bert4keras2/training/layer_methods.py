@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 
 __all__ = ["LayerMethod", "bind_methods", "name_methods"]
@@ -49,11 +50,6 @@ class LayerMethod:
         return cls(**config)
 
 
-def _layers(model: Any) -> list[Any]:
-    """Return all layers of a model, those of models and layers within it among them."""
-    return list(model._flatten_layers(include_self=False))
-
-
 def _replaced(value: Any, replace: Any) -> Any:
     """Return the nested lists, tuples and dicts with `replace(leaf)` for their leaves."""
     if isinstance(value, dict):
@@ -71,7 +67,7 @@ def name_methods(model: Any, value: Any) -> Any:
         owner = getattr(item, "__self__", None)
         if not isinstance(item, types.MethodType) or not isinstance(owner, keras.layers.Layer):
             return item
-        layers.extend(() if layers else _layers(model))
+        layers.extend(() if layers else keras_private.inner_layers(model))
         if not any(owner is layer for layer in layers):
             return item
         return LayerMethod(owner.name, item.__name__, owner)
@@ -84,7 +80,9 @@ def bind_methods(model: Any, value: Any) -> Any:
 
     def replace(item: Any) -> Any:
         if isinstance(item, LayerMethod):
-            item.layer = next((layer for layer in _layers(model) if layer.name == item.layer_name), None)
+            item.layer = next(
+                (layer for layer in keras_private.inner_layers(model) if layer.name == item.layer_name), None
+            )
         return item
 
     return _replaced(value, replace)

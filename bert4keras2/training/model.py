@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.input_checks import IdLimits
@@ -16,7 +17,7 @@ from bert4keras2.training.label_checks import LabelLimits
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.recompute import recompute_layers
 from bert4keras2.training.saving import write_beside
-from bert4keras2.training.step import StepRule, train_by_rules, with_followers
+from bert4keras2.training.step import LossTransform, train_with_transforms, with_followers
 
 __all__ = ["Model"]
 
@@ -44,7 +45,7 @@ class Model(ClassicMethods, keras.Model):
 
     _id_limits: IdLimits | None = None
     _label_limits: LabelLimits | None = None
-    _step_rules: tuple[StepRule, ...] = ()
+    _loss_transforms: tuple[LossTransform, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -79,7 +80,7 @@ class Model(ClassicMethods, keras.Model):
         """Train as keras.Model.fit does, on arrays, datasets or generators whose batches differ in length."""
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._guarded_pair(kwargs["validation_data"])
-        args, kwargs = with_followers(self.step_rules, args, kwargs)
+        args, kwargs = with_followers(self.loss_transforms, args, kwargs)
         return self._guarded(super().fit, x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
@@ -93,8 +94,8 @@ class Model(ClassicMethods, keras.Model):
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Train on one batch as keras.Model.train_on_batch does."""
         result = self._guarded(super().train_on_batch, x, *args, **kwargs)
-        for rule in self.step_rules:
-            rule.after_step()
+        for transform in self.loss_transforms:
+            transform.after_step()
         return result
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any):
@@ -119,7 +120,7 @@ class Model(ClassicMethods, keras.Model):
         """Call a method of Keras with data whose ids, lengths and, if it takes targets, labels are checked."""
         limits, labels = self._limits(), self._labels()
         limits.error = labels.error = None
-        if not self.compiled and self._jit_compile is None and self._would_recompile():
+        if not self.compiled and keras_private.xla_is_undecided(self) and self._would_recompile():
             self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
         values = self._values()
         try:
@@ -139,15 +140,15 @@ class Model(ClassicMethods, keras.Model):
             return []
         optimizer = getattr(self, "optimizer", None)
         variables = [*self.variables, *self.metrics_variables, *(optimizer.variables if optimizer else [])]
-        return [(variable, variable._value) for variable in variables]
+        return [(variable, keras_private.raw_value(variable)) for variable in variables]
 
     def _recover(self, values: list[tuple[Any, Any]]) -> None:
         """Give the variables back what an interrupted loop on JAX took: the last step's values, or those before it."""
         if values:
-            self.jax_state_sync()
+            keras_private.give_back_values(self)
         for variable, value in values:
-            if variable._value is None and value is not None and not value.is_deleted():
-                variable._value = value
+            if keras_private.raw_value(variable) is None and value is not None and not value.is_deleted():
+                keras_private.set_raw_value(variable, value)
 
     def _checked(self, x: Any, targets: bool, *rest: Any) -> Any:
         """Return data as Keras takes it, with its ids and, of targets and sample weights in `rest`, labels checked."""
@@ -168,19 +169,19 @@ class Model(ClassicMethods, keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         """Train as keras.Model.train_step does; on JAX the logs also show what layers report by `add_metric`."""
-        if self.step_rules:
-            return self._reported(train_by_rules(self, self.step_rules, *args))
+        if self.loss_transforms:
+            return self._reported(train_with_transforms(self, self.loss_transforms, *args))
         return self._reported(super().train_step(*args))
 
     @property
-    def step_rules(self) -> list[StepRule]:
+    def loss_transforms(self) -> list[LossTransform]:
         """What `bert4keras2.training` changes about training steps, in this order; saved files do not hold it."""
-        return list(self._step_rules)
+        return list(self._loss_transforms)
 
-    @step_rules.setter
-    def step_rules(self, rules: list[StepRule]) -> None:
-        self._step_rules = tuple(rules)
-        self.train_function = None  # the compiled one follows the old rules
+    @loss_transforms.setter
+    def loss_transforms(self, transforms: list[LossTransform]) -> None:
+        self._loss_transforms = tuple(transforms)
+        self.train_function = None  # the compiled one follows the old transforms
 
     def test_step(self, *args: Any) -> Any:
         """Evaluate as keras.Model.test_step does; on JAX the logs also show what layers report by `add_metric`."""

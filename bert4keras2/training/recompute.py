@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["recompute_layers", "recomputed"]
 
 
@@ -45,10 +47,8 @@ def recompute_layers(model: Any) -> None:
     """
     if keras.backend.backend() == "torch":
         return
-    for layer in model._flatten_layers(include_self=False):
-        mode = getattr(layer, "_remat_mode", None)
-        if mode and layer.name in (mode.layer_names or ()) and "rematerialized_call" not in vars(layer):
-            layer.rematerialized_call = _Recomputation(layer)
+    for layer in keras_private.recomputed_layers(model):
+        keras_private.set_recomputation(layer, _Recomputation(layer))
 
 
 class _Recomputation:

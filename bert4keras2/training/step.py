@@ -1,4 +1,4 @@
-"""A training step whose loss is changed by rules, such as adversarial training, in one form for the three backends."""
+"""A training step whose loss is changed by transforms, such as adversarial training, on the three backends alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.training.gradients import (
     dense,
     random_state,
@@ -18,27 +19,31 @@ from bert4keras2.training.gradients import (
     value_of,
 )
 
-__all__ = ["StepRule", "TrainingStep", "replaced", "train_by_rules", "with_followers"]
+__all__ = ["LossTransform", "TrainingStep", "replaced", "train_with_transforms", "with_followers"]
 
 # A function of the values of a step's variables that returns the loss and what else came out of the pass.
 LossFunction = Callable[[list[Any]], tuple[Any, Any]]
 
 
-class StepRule:
-    """Something that changes what a training step minimises.
+class LossTransform:
+    """Something that changes what a training step minimises; techniques are subclasses (docs/new_technique.md).
+
+    Args:
+        variable: the variable that it is about, None if it is about none.
 
     Attributes:
-        variable: the variable that it is about.
-        twice: whether it needs second derivatives.
+        kind: a name; of two transforms of one kind about one variable, a model has the newer one.
+        higher_order: whether it needs second derivatives.
         needs_labels: whether there has to be another loss than its own.
         follows: whether `after_step` has something to do.
     """
 
-    twice = False
+    kind: str = ""
+    higher_order = False
     needs_labels = True
     follows = False
 
-    def __init__(self, variable: Any):
+    def __init__(self, variable: Any = None):
         self.variable = variable
 
     def wrap(self, loss: LossFunction, step: TrainingStep) -> LossFunction:
@@ -70,20 +75,26 @@ class TrainingStep:
     Args:
         model: a compiled `bert4keras2.backend.Model`.
         data: what the model is fed with: x, (x, y) or (x, y, sample_weight).
-        rules: the rules of the step.
-        known: pairs (variable, value) for those variables whose values are elsewhere, as in a step on JAX.
+        transforms: the transforms of the step.
+        state_mapping: pairs (variable, value) for those variables whose values are elsewhere, as in a step on JAX.
     """
 
-    def __init__(self, model: Any, data: Any, rules: list[StepRule], known: list[tuple[Any, Any]] = ()):
-        self.model, self.rules, self._known = model, rules, list(known)
+    def __init__(
+        self, model: Any, data: Any, transforms: list[LossTransform], state_mapping: list[tuple[Any, Any]] = ()
+    ):
+        self.model, self.transforms, self._state_mapping = model, transforms, list(state_mapping)
         self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self._random = random_state()
-        self._twice = any(rule.twice for rule in rules)
+        self._higher_order = any(transform.higher_order for transform in transforms)
         trainable = {id(variable) for variable in model.trainable_variables}
-        frozen = {id(rule.variable): rule.variable for rule in rules if id(rule.variable) not in trainable}
+        frozen = {
+            id(transform.variable): transform.variable
+            for transform in transforms
+            if transform.variable is not None and id(transform.variable) not in trainable
+        }
         self.variables = [*model.trainable_variables, *frozen.values()]
         self._assigned: list[Any] = []
-        with keras.StatelessScope(self._known):
+        with keras.StatelessScope(self._state_mapping):
             self.scale = model.optimizer.scale_loss(ops.ones((), dtype="float32"))
             self.number = ops.convert_to_tensor(model.optimizer.iterations)
             self._frozen = [value_of(variable) for variable in frozen.values()]
@@ -93,12 +104,12 @@ class TrainingStep:
     @contextlib.contextmanager
     def _passing(self, values: list[Any]) -> Iterator[_Scope]:
         restore_random_state(self._random)
-        differentiable = twice_differentiable() if self._twice else contextlib.nullcontext()
-        with differentiable, _Scope([*self._known, *zip(self.variables, values, strict=True)]) as scope:
+        differentiable = twice_differentiable() if self._higher_order else contextlib.nullcontext()
+        with differentiable, _Scope([*self._state_mapping, *zip(self.variables, values, strict=True)]) as scope:
             yield scope
 
     def _call(self) -> Any:
-        return self.model(self.x, training=True) if self.model._call_has_training_arg else self.model(self.x)
+        return keras_private.call_in_training(self.model, self.x)
 
     def predict(self, values: list[Any]) -> Any:
         """Return the model's outputs for the batch, in training mode, at these values of `variables`."""
@@ -114,45 +125,45 @@ class TrainingStep:
             elif self.unlabelled:
                 loss = sum(ops.cast(ops.mean(part), "float32") for part in self.model.losses)
             else:
-                loss = self.model._compute_loss(self.x, self.y, outputs, self.sample_weight, training=True)
+                loss = keras_private.loss_of(self.model, self.x, self.y, outputs, self.sample_weight)
             self._assigned = list(scope.assigned.values())
             assigned = [scope.get_current_value(variable) for variable in self._assigned]
         return loss, (outputs, assigned)
 
     @property
     def unlabelled(self) -> bool:
-        """Whether the batch has no labels, though some rule has a loss that needs none."""
-        return self.y is None and any(not rule.needs_labels for rule in self.rules)
+        """Whether the batch has no labels, though some transform has a loss that needs none."""
+        return self.y is None and any(not transform.needs_labels for transform in self.transforms)
 
-    # -- what rules are made of -----------------------------------------------------------------------------
+    # -- what transforms are made of -----------------------------------------------------------------------------
 
     def index(self, variable: Any) -> int:
         """Return the place of a variable in `variables`."""
         return next(index for index, other in enumerate(self.variables) if other is variable)
 
-    def slope(self, function: LossFunction, values: list[Any], index: int, twice: bool = False):
-        """Return a loss, what came besides, and the gradient by one of the values, times `scale`.
+    def gradient(self, function: LossFunction, values: list[Any], index: int, higher_order: bool = False):
+        """Return a loss, what else came out, and the gradient by one of the values, times `scale`.
 
         Args:
             function: of a list of values.
             values: the values.
             index: of the value that the loss is differentiated by.
-            twice: whether the gradient will be differentiated.
+            higher_order: whether the gradient will be differentiated.
 
         Returns:
             loss: a scalar.
-            besides: what the function returns besides.
+            aux: what the function returns besides.
             gradient: float32, of the variable's shape.
         """
 
         def scaled(changed):
-            loss, besides = function(replaced(values, index, changed[0]))
-            return loss * ops.cast(self.scale, loss.dtype), (loss, besides)
+            loss, aux = function(replaced(values, index, changed[0]))
+            return loss * ops.cast(self.scale, loss.dtype), (loss, aux)
 
-        _, (loss, besides), (gradient,) = value_and_gradients(scaled, [values[index]], twice)
+        _, (loss, aux), (gradient,) = value_and_gradients(scaled, [values[index]], higher_order)
         if gradient is None:
             gradient = ops.zeros(self.variables[index].shape, dtype="float32")
-        return loss, besides, dense(gradient)
+        return loss, aux, dense(gradient)
 
     # -- the step --------------------------------------------------------------------------------------------
 
@@ -169,8 +180,8 @@ class TrainingStep:
             gradients: of the trainable variables, times `scale`.
         """
         function: LossFunction = self.loss
-        for rule in self.rules:
-            function = rule.wrap(function, self)
+        for transform in self.transforms:
+            function = transform.wrap(function, self)
 
         def scaled(trainable):
             loss, (outputs, assigned) = function([*trainable, *self._frozen])
@@ -182,7 +193,7 @@ class TrainingStep:
     def report(self, loss: Any, outputs: Any) -> dict[str, Any]:
         """Update the model's metrics and return the logs."""
         size = ops.shape(next(part for part in keras.tree.flatten(self.x) if part is not None))[0]
-        self.model._loss_tracker.update_state(loss, sample_weight=size)
+        keras_private.track_loss(self.model, loss, size)
         if self.unlabelled:
             return self.model.get_metrics_result()
         return self.model.compute_metrics(self.x, self.y, outputs, sample_weight=self.sample_weight)
@@ -193,12 +204,12 @@ def replaced(values: list[Any], index: int, value: Any) -> list[Any]:
     return [*values[:index], value, *values[index + 1 :]]
 
 
-def train_by_rules(model: Any, rules: list[StepRule], *args: Any) -> Any:
-    """Make one training step of a model with rules.
+def train_with_transforms(model: Any, transforms: list[LossTransform], *args: Any) -> Any:
+    """Make one training step of a model with transforms.
 
     Args:
         model: a compiled `bert4keras2.backend.Model`.
-        rules: the rules, each of which changes the loss that those before it left.
+        transforms: the transforms, each of which changes the loss that those before it left.
         *args: what `train_step` gets: the data, on JAX after the state.
 
     Returns:
@@ -209,17 +220,21 @@ def train_by_rules(model: Any, rules: list[StepRule], *args: Any) -> Any:
     """
     backend = keras.backend.backend()
     if backend == "jax":
-        return _train_jax(model, rules, *args)
+        return _train_jax(model, transforms, *args)
     if backend == "tensorflow":
-        return _train_tensorflow(model, rules, *args)
+        return _train_tensorflow(model, transforms, *args)
     import torch
 
     # What torch.compile makes of a model has no second derivatives.
-    train = torch.compiler.disable(_train_torch) if any(rule.twice for rule in rules) else _train_torch
-    return train(model, rules, *args)
+    train = (
+        torch.compiler.disable(_train_torch)
+        if any(transform.higher_order for transform in transforms)
+        else _train_torch
+    )
+    return train(model, transforms, *args)
 
 
-def _train_tensorflow(model: Any, rules: list[StepRule], data: Any) -> Any:
+def _train_tensorflow(model: Any, transforms: list[LossTransform], data: Any) -> Any:
     import tensorflow as tf
 
     if tf.distribute.has_strategy() and tf.distribute.get_strategy().num_replicas_in_sync > 1:
@@ -227,7 +242,7 @@ def _train_tensorflow(model: Any, rules: list[StepRule], data: Any) -> Any:
             "The techniques of bert4keras2.training need the gradient of the whole batch, which a strategy of"
             " TensorFlow shares among devices: train on one device, or on the JAX backend with data_parallel"
         )
-    step = TrainingStep(model, data, rules)
+    step = TrainingStep(model, data, transforms)
     trainable = list(model.trainable_variables)
     loss, outputs, assigned, gradients = step.run([value_of(variable) for variable in trainable])
     for variable, value in assigned:
@@ -236,10 +251,10 @@ def _train_tensorflow(model: Any, rules: list[StepRule], data: Any) -> Any:
     return step.report(loss, outputs)
 
 
-def _train_torch(model: Any, rules: list[StepRule], data: Any) -> Any:
+def _train_torch(model: Any, transforms: list[LossTransform], data: Any) -> Any:
     import torch
 
-    step = TrainingStep(model, data, rules)
+    step = TrainingStep(model, data, transforms)
     trainable = list(model.trainable_variables)
     loss, outputs, assigned, gradients = step.run([value_of(variable) for variable in trainable])
     with torch.no_grad():
@@ -249,14 +264,14 @@ def _train_torch(model: Any, rules: list[StepRule], data: Any) -> Any:
     return step.report(loss.detach(), keras.tree.map_structure(ops.stop_gradient, outputs))
 
 
-def _train_jax(model: Any, rules: list[StepRule], state: Any, data: Any) -> Any:
+def _train_jax(model: Any, transforms: list[LossTransform], state: Any, data: Any) -> Any:
     trainable, non_trainable, optimizer, metrics = state
     pairs = [
         *zip(model.non_trainable_variables, non_trainable, strict=True),
         *zip(model.metrics_variables, metrics, strict=True),
         *zip(model.optimizer.variables, optimizer, strict=True),
     ]
-    step = TrainingStep(model, data, rules, pairs)
+    step = TrainingStep(model, data, transforms, pairs)
     loss, outputs, assigned, gradients = step.run(list(trainable))
     new = {id(variable): value for variable, value in assigned}
     non_trainable, metrics = (
@@ -274,11 +289,11 @@ def _train_jax(model: Any, rules: list[StepRule], state: Any, data: Any) -> Any:
 
 
 class _Following(keras.callbacks.Callback):
-    """Lets rules do what follows each step of `fit`, and puts the means of what they report into an epoch's logs."""
+    """Lets transforms do what follows each step of `fit`, and puts means of what they report into an epoch's logs."""
 
-    def __init__(self, rules: list[StepRule]):
+    def __init__(self, transforms: list[LossTransform]):
         super().__init__()
-        self._rules = rules
+        self._transforms = transforms
         self._reported: dict[str, list[float]] = {}
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -286,9 +301,10 @@ class _Following(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()  # the loop of `fit` holds the values, and reads them again afterwards
-        for rule in self._rules:
-            for name, value in rule.after_step().items():
+            # The loop of `fit` holds the values, and reads them again afterwards.
+            keras_private.give_back_values(self.model)
+        for transform in self._transforms:
+            for name, value in transform.after_step().items():
                 self._reported.setdefault(name, []).append(value)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -296,18 +312,20 @@ class _Following(keras.callbacks.Callback):
             logs.update({name: sum(values) / len(values) for name, values in self._reported.items()})
 
 
-def with_followers(rules: list[StepRule], args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments of `fit` after x and y, with a callback for rules that do something after each step."""
-    rules = [rule for rule in rules if rule.follows]
-    if not rules:
+def with_followers(
+    transforms: list[LossTransform], args: tuple, kwargs: dict[str, Any]
+) -> tuple[tuple, dict[str, Any]]:
+    """Return the arguments of `fit` after x and y, with a callback for transforms that do something after each step."""
+    transforms = [transform for transform in transforms if transform.follows]
+    if not transforms:
         return args, kwargs
     place = 3  # after batch_size, epochs and verbose
     given = args[place] if len(args) > place else kwargs.get("callbacks")
     if isinstance(given, keras.callbacks.CallbackList):
-        given.append(_Following(rules))
+        given.append(_Following(transforms))
         return args, kwargs
     given = list(given) if isinstance(given, list | tuple) else [given] if given else []
-    callbacks = [_Following(rules), *given]
+    callbacks = [_Following(transforms), *given]
     if len(args) > place:
         return (*args[:place], callbacks, *args[place + 1 :]), kwargs
     return args, {**kwargs, "callbacks": callbacks}

@@ -1,4 +1,4 @@
-"""The rules that the functions of `bert4keras2.training` add to a model: what they make of a step's loss."""
+"""The transforms that the functions of `bert4keras2.training` add to a model: what they make of a step's loss."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.training.gradients import squared_gradient, value_and_gradients
-from bert4keras2.training.step import LossFunction, StepRule, TrainingStep, replaced
+from bert4keras2.training.step import LossFunction, LossTransform, TrainingStep, replaced
 
 __all__ = ["Adversarial", "Penalty", "StepSeed", "Virtual"]
 
@@ -34,7 +35,7 @@ def _moved(values: list[Any], index: int, move: Any) -> list[Any]:
     return replaced(values, index, value + ops.cast(ops.stop_gradient(move), value.dtype))
 
 
-class Adversarial(StepRule):
+class Adversarial(LossTransform):
     """The loss at a variable that is moved by epsilon along the gradient."""
 
     kind = "adversarial"
@@ -48,7 +49,7 @@ class Adversarial(StepRule):
         index = step.index(self.variable)
 
         def perturbed(values):
-            gradient = step.slope(loss, [ops.stop_gradient(value) for value in values], index)[2]
+            gradient = step.gradient(loss, [ops.stop_gradient(value) for value in values], index)[2]
             length = _length(gradient) / step.scale
             move = gradient * (self.epsilon / step.scale / (length + 1e-8))
             # If it overflowed, the gradients at E do so too, and the optimizer skips the step.
@@ -57,10 +58,10 @@ class Adversarial(StepRule):
         return perturbed
 
 
-class Penalty(StepRule):
+class Penalty(LossTransform):
     """The loss plus epsilon / 2 times the squared norm of its gradient."""
 
-    kind, twice = "penalty", True
+    kind, higher_order = "penalty", True
 
     def __init__(self, layer: Any, variable: Any, epsilon: float, of: str):
         super().__init__(variable)
@@ -73,21 +74,21 @@ class Penalty(StepRule):
         def by_vectors(values):
             def probed(probes):
                 with _tapped(self.layer, probes[0]):
-                    value, besides = loss(values)
-                return value * ops.cast(step.scale, value.dtype), (value, besides)
+                    value, aux = loss(values)
+                return value * ops.cast(step.scale, value.dtype), (value, aux)
 
             probe = ops.zeros((), dtype="float32")
-            _, (value, besides), (squares,) = value_and_gradients(probed, [probe], twice=True)
-            return value, besides, ops.zeros(()) if squares is None else squares
+            _, (value, aux), (squares,) = value_and_gradients(probed, [probe], higher_order=True)
+            return value, aux, ops.zeros(()) if squares is None else squares
 
         def by_matrix(values):
-            value, besides, gradient = step.slope(loss, values, index, twice=True)
-            return value, besides, ops.sum(ops.square(gradient))
+            value, aux, gradient = step.gradient(loss, values, index, higher_order=True)
+            return value, aux, ops.sum(ops.square(gradient))
 
         def penalised(values):
-            value, besides, squares = (by_vectors if self.of == "vectors" else by_matrix)(values)
+            value, aux, squares = (by_vectors if self.of == "vectors" else by_matrix)(values)
             penalty = 0.5 * self.epsilon * (squares / step.scale / step.scale)
-            return _sum(value, penalty), besides
+            return _sum(value, penalty), aux
 
         return penalised
 
@@ -120,7 +121,7 @@ class StepSeed(keras.random.SeedGenerator):
         return ops.stack([ops.cast(self._initial_seed, dtype), ops.cast(self._number, dtype)])
 
 
-class Virtual(StepRule):
+class Virtual(LossTransform):
     """The loss plus KL(p || q) of predictions as they are and at a variable that is moved to where they change."""
 
     kind, needs_labels = "virtual", False
@@ -145,10 +146,10 @@ class Virtual(StepRule):
         index = step.index(self.variable)
 
         def regularised(values):
-            value, besides = loss(values)
-            outputs = self._chosen(besides[0])
+            value, aux = loss(values)
+            outputs = self._chosen(aux[0])
             target = ops.stop_gradient(self._logarithms(outputs))
-            mask = getattr(outputs, "_keras_mask", None)
+            mask = keras_private.mask_of(outputs)
 
             def divergence(values):
                 predicted = self._logarithms(self._chosen(step.predict(values)))
@@ -162,9 +163,9 @@ class Virtual(StepRule):
                 def nearby(values, direction=direction):
                     return divergence(_moved(values, index, self.xi * direction))
 
-                direction = _unit(step.slope(nearby, fixed, index)[2])
+                direction = _unit(step.gradient(nearby, fixed, index)[2])
             added, _ = divergence(_moved(values, index, self.epsilon * direction))
-            return _sum(value, self.weight * added), besides
+            return _sum(value, self.weight * added), aux
 
         return regularised
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bert4keras2.functional import keras_private
 from bert4keras2.training.model import Model
-from bert4keras2.training.step import LossFunction, StepRule, TrainingStep
+from bert4keras2.training.step import LossFunction, LossTransform, TrainingStep
 
 __all__ = ["UnlabelledSteps"]
 
 
-class UnlabelledSteps(StepRule):
-    """After each labelled step, one step of a rule without labels, on a model of the same layers.
+class UnlabelledSteps(LossTransform):
+    """After each labelled step, one step of a transform without labels, on a model of the same layers.
 
     Args:
         model: the model, with a functional graph.
-        rule: what the steps minimise.
+        transform: what the steps minimise.
         batches: unlabelled batches.
         optimizer: of these steps; one like the model's if None.
     """
 
     follows = True
 
-    def __init__(self, model: Model, rule: StepRule, batches: Any, optimizer: Any = None):
+    def __init__(self, model: Model, transform: LossTransform, batches: Any, optimizer: Any = None):
         if not getattr(model, "inputs", None):
             raise ValueError(f"Steps on unlabelled batches need a functional model, made of inputs, not {model.name}")
         if not hasattr(batches, "__iter__"):
             raise TypeError(f"unlabelled is something to iterate over, not {type(batches).__name__}")
-        super().__init__(rule.variable)
-        self.kind, self._rule = rule.kind, rule
+        super().__init__(transform.variable)
+        self.kind, self._transform = transform.kind, transform
         self._model, self._batches, self._optimizer = model, batches, optimizer
         self._stream: Iterator[Any] | None = None
         self._companion: Any = None
@@ -47,7 +48,7 @@ class UnlabelledSteps(StepRule):
     def _compiled(self) -> Model:
         """Return a model of the same layers that learns from unlabelled batches."""
         model = self._model
-        inputs = getattr(model, "_inputs_struct", model.inputs)  # one tensor, a list or a dict, as it is called with
+        inputs = keras_private.input_structure(model)
         companion = Model(inputs, model.outputs, name=f"{model.name}_unlabelled")
         optimizer = self._optimizer
         if optimizer is None:
@@ -55,7 +56,7 @@ class UnlabelledSteps(StepRule):
             optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # compile adds the loss scale
             optimizer = type(optimizer).from_config(optimizer.get_config())
         companion.compile(optimizer, run_eagerly=model.run_eagerly, jit_compile=model.jit_compile)
-        companion.step_rules = [self._rule]
+        companion.loss_transforms = [self._transform]
         return companion
 
     def _next(self) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["find_embedding"]
 
 
@@ -62,12 +64,8 @@ def _owned(model: keras.Model) -> list[tuple[Any, Any]]:
     """Return (layer, variable) of the floating variables of all layers, each variable with the layer that made it."""
     pairs = []
     seen: set[int] = set()
-    for layer in model._flatten_layers(include_self=True):
-        if isinstance(layer, keras.layers.Embedding):
-            own = [layer._embeddings]
-        else:
-            own = [*layer._trainable_variables, *layer._non_trainable_variables]
-        for variable in own:
+    for layer in keras_private.inner_layers(model, include_self=True):
+        for variable in keras_private.own_variables(layer):
             if id(variable) not in seen and keras.backend.standardize_dtype(variable.dtype).find("float") >= 0:
                 seen.add(id(variable))
                 pairs.append((layer, variable))

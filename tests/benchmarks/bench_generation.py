@@ -98,15 +98,15 @@ def main() -> None:
     options = Options().checked()
 
     def first_token():
-        run = generator._run([generator._prompt(prompt)], 32, options, [], [0])
-        run.advance(1)
-        run.numpy("tokens")
+        request = generator._request([generator._prompt(prompt)], 32, options, [], [0])
+        request.advance(1)
+        request.numpy("tokens")
 
     def prefill_and_step():
         ids = np.zeros((1, 32), "int32")
         ids[0, :PROMPT] = prompt
-        _, tree = generator.engine.open([ids, np.zeros_like(ids)], [PROMPT], 32)
-        generator.engine.step(tree, ids[:, :1], np.ones((1, 1), "int32"), 0)
+        _, cache = generator.engine.open([ids, np.zeros_like(ids)], [PROMPT], 32)
+        generator.engine.step(cache, ids[:, :1], np.ones((1, 1), "int32"), 0)
 
     timed(first_token), timed(prefill_and_step)
     pairs = [(timed(first_token), timed(prefill_and_step)) for _ in range(max(rounds, 5))]

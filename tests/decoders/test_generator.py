@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import types
 from pathlib import Path
 from typing import Any
 
@@ -286,18 +287,19 @@ def sentence_piece() -> SpTokenizer:
 def test_pieces_of_real_texts(kind):
     """What has been sent once is the beginning of the text at every later step, with and without stop texts."""
     from bert4keras2.decoders.options import Options
-    from bert4keras2.decoders.request import SampleRun
+    from bert4keras2.decoders.sampling import SampleRequest
 
     own = word_piece() if kind == "word" else sentence_piece()
     early = 0
     for ids in sentences(kind):
         text = own.decode(ids)
         for stop in ((), (text[5:8] or "-",), (text[7:8] or "-", text[9:14] or "-")):
-            # A run whose tokens are known: only what it says of them is looked at.
-            known = object.__new__(SampleRun)
+            # A request whose tokens are known: only what it says of them is looked at.
+            known = object.__new__(SampleRequest)
             known.generator, known.options = Generator(deterministic(), own), Options(stop=stop)
-            known.cuts, known.looked, known.left, known.most = {}, {}, np.array([len(ids)]), len(ids)
-            known.rules, known.state = Options().rules((), ()), {"done": np.zeros(1, bool)}
+            known.cuts, known.looked = {}, {}
+            known.row_limits, known.max_new_tokens = np.array([len(ids)]), len(ids)
+            known.rules, known.state = Options().rules((), ()), types.SimpleNamespace(done=np.zeros(1, bool))
             known.shown = 0
             known.advance = functools.partial(setattr, known, "shown")
             known.ids = lambda row, known=known, ids=ids: ids[: known.shown]
@@ -305,7 +307,7 @@ def test_pieces_of_real_texts(kind):
             for piece in known.pieces():
                 pieces.append(piece)
                 steps.append(known.shown)
-            whole = SampleRun.result(known, ids, 0.0, 0, 0)
+            whole = SampleRequest.result(known, ids, 0.0, 0, 0)
             assert "".join(pieces) == whole.text, (own.ids_to_tokens(ids), stop)
             early += len(steps) > 1 and steps[0] < len(ids) / 2
     assert early > 20

@@ -12,7 +12,8 @@ from cases import BASE, randomize, run
 
 from bert4keras2.decoders import Generator
 from bert4keras2.decoders.classic import filters as S
-from bert4keras2.decoders.logits import LOWEST, Rules, allowed_scores, draw
+from bert4keras2.decoders.logits import LOWEST, Controls, LogitsRules, allowed_logits
+from bert4keras2.decoders.logits import sample as sample_tokens
 from bert4keras2.models import build_transformer_model
 
 SCORES = np.random.RandomState(7).standard_normal((1, 12)).astype("float32") * 1.5
@@ -20,10 +21,10 @@ DRAWS = 20_000
 
 
 def drawn(scores: np.ndarray, uniform: np.ndarray, **options: float) -> np.ndarray:
-    """Return the ids that `draw` chooses with options as `Options` has them."""
-    rules = Rules(top_k=int(options.get("top_k", 0)), use_top_p="top_p" in options, use_min_p="min_p" in options)
-    values = {name: np.float32(options.get(name, 1)) for name in ("temperature", "top_p", "min_p")}
-    found = draw(keras.ops.convert_to_tensor(scores), rules, keras.ops.convert_to_tensor(uniform), values)
+    """Return the ids that `sample` chooses with options as `Options` has them."""
+    rules = LogitsRules(top_k=int(options.get("top_k", 0)), use_top_p="top_p" in options, use_min_p="min_p" in options)
+    controls = Controls(0, 0, **{name: np.float32(options.get(name, 1)) for name in ("temperature", "top_p", "min_p")})
+    found = sample_tokens(keras.ops.convert_to_tensor(scores), rules, keras.ops.convert_to_tensor(uniform), controls)
     return keras.ops.convert_to_numpy(found)
 
 
@@ -108,12 +109,12 @@ HISTORY = np.array([[4, 7, 4, 7, 9, 4, 7, 0, 0, 0], [1, 1, 1, 0, 0, 0, 0, 0, 0, 
 LENGTHS = np.array([7, 3, 8])
 
 
-def ruled(rules: Rules, t: int = 3, penalty: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def ruled(rules: LogitsRules, t: int = 3, penalty: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Return scores (3, 12) and what rules make of them, with -inf for the forbidden."""
     scores = np.random.RandomState(1).standard_normal((3, 12)).astype("float32")
     convert = keras.ops.convert_to_tensor
-    values = {"repetition_penalty": np.float32(penalty)}
-    found = allowed_scores(convert(scores), rules, t, convert(HISTORY, "int32"), convert(LENGTHS, "int32"), values)
+    controls = Controls(0, 0, repetition_penalty=np.float32(penalty))
+    found = allowed_logits(convert(scores), rules, t, convert(HISTORY, "int32"), convert(LENGTHS, "int32"), controls)
     found = keras.ops.convert_to_numpy(found)
     return scores, np.where(found <= LOWEST / 2, -np.inf, found)
 
@@ -125,13 +126,13 @@ def history() -> np.ndarray:
 
 @pytest.mark.parametrize("penalty", [1.3, 0.7])
 def test_repetition_penalty(penalty):
-    scores, found = ruled(Rules(use_penalty=True), penalty=penalty)
+    scores, found = ruled(LogitsRules(use_penalty=True), penalty=penalty)
     np.testing.assert_allclose(found, S.repetition_penalty(scores, history(), penalty), rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 20])
 def test_no_repeat_ngram(n):
-    scores, found = ruled(Rules(ngram=n))
+    scores, found = ruled(LogitsRules(ngram=n))
     expected = S.no_repeat_ngram(scores, history(), n)
     np.testing.assert_array_equal(found, expected)
     assert n > 3 or np.isneginf(expected).any()
@@ -139,7 +140,7 @@ def test_no_repeat_ngram(n):
 
 def test_banned():
     banned = ((6,), (7, 11), (4, 7, 2), (1, 1, 1, 1), (9, 7, 3), (1,) * 20, (0, 2))
-    scores, found = ruled(Rules(banned=banned))
+    scores, found = ruled(LogitsRules(banned=banned))
     expected = scores.copy()
     for row, (ids, length) in enumerate(zip(HISTORY.tolist(), LENGTHS, strict=True)):
         for word in banned:
@@ -152,7 +153,7 @@ def test_banned():
 
 def test_min_length():
     for t, forbidden in ((2, True), (3, False)):
-        scores, found = ruled(Rules(end_ids=(2, 5), min_length=3), t)
+        scores, found = ruled(LogitsRules(end_ids=(2, 5), min_length=3), t)
         assert np.isneginf(found[:, [2, 5]]).all() == forbidden
         np.testing.assert_array_equal(np.delete(found, [2, 5], 1), np.delete(scores, [2, 5], 1))
 

@@ -119,7 +119,7 @@ def test_step_by_hand(options, early):
 def test_names(name):
     model = compiled(pooling_model())
     adversarial_training(model, name)
-    assert [rule.variable.path for rule in model.step_rules] == ["Embedding-Token/embeddings"]
+    assert [rule.variable.path for rule in model.loss_transforms] == ["Embedding-Token/embeddings"]
 
 
 def test_embeddings_are_restored():
@@ -260,7 +260,7 @@ def test_mixed_precision(rule):
         finally:
             plain_keras.config.set_dtype_policy("float32")
         rule(model, "Embedding-Token", 0.3)
-        for r in model.step_rules:
+        for r in model.loss_transforms:
             r.seed = 11
         losses.append(model.fit(IDS, LABELS, epochs=4, verbose=0).history["loss"])
     assert type(model.optimizer).__name__ == "LossScaleOptimizer"
@@ -379,7 +379,7 @@ def test_virtual_by_hand(options):
     model = compiled(pooling_model())
     virtual_adversarial_training(model, "Embedding-Token", **options)
     weights = wide(model)
-    there, p = expected_virtual(weights, model.step_rules[0], **options)
+    there, p = expected_virtual(weights, model.loss_transforms[0], **options)
     kl, ce = divergence(p, forward(there)[1]), -np.log(p[np.arange(2), LABELS]).mean()
     added = gradients(there, p)[0]
     plain = gradients(weights, np.eye(3)[LABELS])[0]
@@ -389,7 +389,7 @@ def test_virtual_by_hand(options):
         np.testing.assert_allclose(value, weight - left - right, atol=1e-5)
 
     weights = wide(model)
-    there, p = expected_virtual(weights, model.step_rules[0], number=1, **options)
+    there, p = expected_virtual(weights, model.loss_transforms[0], number=1, **options)
     np.testing.assert_allclose(model.train_on_batch(IDS), divergence(p, forward(there)[1]), atol=1e-5)
     for value, weight, right in zip(model.get_weights(), weights, gradients(there, p)[0], strict=True):
         np.testing.assert_allclose(value, weight - right, atol=1e-5)
@@ -418,7 +418,7 @@ def test_unlabelled_batches():
     # A step of each kind, one after the other, from the same start, leads to the same weights.
     models = [compiled(pooling_model(), 0.1) for _ in range(2)]
     virtual_adversarial_training(models[0], "Embedding-Token", unlabelled=[IDS])
-    rule = models[0].step_rules[0]._rule
+    rule = models[0].loss_transforms[0]._transform
     models[0].fit(IDS, LABELS, verbose=0)
     models[1].fit(IDS, LABELS, verbose=0)
     there, p = expected_virtual(wide(models[1]), rule)
@@ -454,7 +454,7 @@ def test_virtual_logits():
         dense.set_weights([kernel if units == 2 else kernel[:, 1:] - kernel[:, :1], np.zeros(units)])
         model.compile(keras.optimizers.SGD(0.0))
         virtual_adversarial_training(model, "Embedding-Token", from_logits=from_logits)
-        model.step_rules[0].seed = 7
+        model.loss_transforms[0].seed = 7
         losses.append(model.train_on_batch(IDS))
     np.testing.assert_allclose(losses, losses[0], rtol=1e-4)
     assert losses[0] > 1e-3
@@ -472,16 +472,16 @@ def test_rules_stay_and_go(tmp_path):
     first = model.train_on_batch(IDS, LABELS)
     adversarial_training(model, "Token", 1.0)
     second = model.train_on_batch(IDS, LABELS)
-    assert plain + 1e-4 < first < second - 1e-4 and len(model.step_rules) == 1
+    assert plain + 1e-4 < first < second - 1e-4 and len(model.loss_transforms) == 1
     compiled(model, 0.0)
     np.testing.assert_allclose(model.train_on_batch(IDS, LABELS), second, atol=1e-6)
     np.testing.assert_allclose(model.evaluate(IDS, LABELS, verbose=0), plain, atol=1e-6)
     gradient_penalty(model, "Embedding-Token")
-    assert len(model.step_rules) == 2 and model.train_on_batch(IDS, LABELS) > second
+    assert len(model.loss_transforms) == 2 and model.train_on_batch(IDS, LABELS) > second
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "best.weights")
     loaded = plain_keras.models.load_model(tmp_path / "model.keras")
-    assert not loaded.step_rules
+    assert not loaded.loss_transforms
     np.testing.assert_allclose(loaded.train_on_batch(IDS, LABELS), plain, atol=1e-6)
     for old, new in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -503,7 +503,7 @@ def test_errors(function):
     foreign = plain_keras.Model(model.inputs, model.outputs)
     with pytest.raises(TypeError, match="from bert4keras2.backend import keras"):
         function(foreign, "Embedding-Token")
-    assert not model.step_rules
+    assert not model.loss_transforms
 
 
 def test_more_errors():

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from bert4keras2.backend.keras2.shapes import is_symbolic, sizes
+from bert4keras2.functional import keras_private
 
 __all__ = [
     "dropout",
@@ -76,7 +77,7 @@ class _Loop(keras.Operation):
 
     def call(self, inputs, initial_states, mask=None, constants=None):
         # The very loop of keras.layers.RNN, which handles unknown lengths and all backends, has no public name.
-        from keras.src.backend import rnn as loop
+        loop = keras_private.rnn_loop()
 
         def step(x, states):  # constants by closure: that loop forgets them on JAX
             return self.step_function(x, [*states, *(constants or [])])

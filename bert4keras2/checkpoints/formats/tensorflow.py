@@ -294,12 +294,12 @@ def _tensorflow(path: str | None = None) -> ModuleType:
         import tensorflow
     except ImportError as error:
         if path is None:
-            what, instead = "Writing a TensorFlow checkpoint needs TensorFlow", "write safetensors instead"
+            what, instead = "Writing a TensorFlow checkpoint", "write safetensors instead"
         else:
-            what = f"{path!r} is a TensorFlow checkpoint, and TensorFlow reads it"
+            what = f"Reading the TensorFlow checkpoint {path!r}"
             instead = "convert it to safetensors on a machine that has TensorFlow (bert4keras2 convert SOURCE TARGET)"
         raise ImportError(
-            f"{what}, which cannot be imported here ({error}). Run 'pip install tensorflow', or {instead}."
+            f"{what} needs TensorFlow, which cannot be imported ({error}). Run 'pip install tensorflow', or {instead}."
         ) from error
     finally:
         if quiet:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from bert4keras2.decoders.engine import engine_of
 from bert4keras2.decoders.prompts import padded_length
+from bert4keras2.functional import keras_private
 
 __all__ = ["CachedLastToken"]
 
@@ -21,16 +23,16 @@ class CachedLastToken:
 
     Args:
         model: as build_transformer_model returns it, or a model from its inputs to one of its outputs.
-        room: how many tokens are expected to follow.
+        capacity: how many tokens are expected to follow.
     """
 
-    def __init__(self, model: Any, room: int):
+    def __init__(self, model: Any, capacity: int):
         owner, self.activation = _owner(model)
         self.engine = engine_of(owner)
         self.decoder = self.engine.config.stack == "decoder"
-        self.room = padded_length(max(1, int(room)))
+        self.capacity = padded_length(max(1, int(capacity)))
         self.before: list[np.ndarray] | None = None
-        self.tree: Any = None
+        self.cache: Any = None
         self.t = 0
 
     def predict(self, inputs: Any, **_: Any) -> np.ndarray:
@@ -46,8 +48,8 @@ class CachedLastToken:
             count = len(rows)
             # Few numbers of rows, so that a shrinking beam compiles little.
             fill = np.arange(_power_of_two(count)) % count
-            scores, self.tree = self.engine.step(
-                self.tree, tokens[fill], segments[0][fill] if segments else None, self.t, rows[fill]
+            scores, self.cache = self.engine.step(
+                self.cache, tokens[fill], segments[0][fill] if segments else None, self.t, rows[fill]
             )
             scores = scores[:count, -1]
             self.t += steps
@@ -65,7 +67,7 @@ class CachedLastToken:
             width = max(width, min(padded_length(width), self.engine.positions or padded_length(width)))
         padded = [np.pad(array, [[0, 0], [0, width - array.shape[1]]]) for array in sequences]
         given = [arrays[0], *padded] if self.decoder else padded
-        scores, self.tree = self.engine.open(given, [length] * len(given[0]), self.room)
+        scores, self.cache = self.engine.open(given, [length] * len(given[0]), self.capacity)
         self.t = 0
         return scores
 
@@ -76,7 +78,7 @@ class CachedLastToken:
         new, old = self._sequences(arrays), self._sequences(self.before)
         length = old[0].shape[1]
         steps = new[0].shape[1] - length
-        if steps < 1 or self.t + steps > self.room:
+        if steps < 1 or self.t + steps > self.capacity:
             return None
         if self.decoder:
             # What a beam attends to in the encoder's output is the same for all rows of a prompt.
@@ -88,8 +90,6 @@ class CachedLastToken:
         return None if None in rows else np.asarray(rows)
 
     def _activated(self, scores: np.ndarray) -> np.ndarray:
-        from keras import ops
-
         return ops.convert_to_numpy(self.activation(ops.convert_to_tensor(scores)))
 
 
@@ -108,7 +108,7 @@ def _owner(model: Any) -> tuple[Any, Any]:
         ValueError: if the model is not one from a transformer's inputs to one of its outputs of scores.
     """
     outputs = getattr(model, "outputs", None) or []
-    layer = outputs[0]._keras_history.operation if len(outputs) == 1 else None
+    layer = keras_private.maker(outputs[0]) if len(outputs) == 1 else None
     owner = getattr(layer, "transformer", None)
     if owner is not None:
         inputs = list(model.inputs)

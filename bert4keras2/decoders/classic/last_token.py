@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
+
+import keras
+
+from bert4keras2.functional import keras_private
+from bert4keras2.functional.activations import get_activation
+from bert4keras2.layers import Embedding, LayerNormalization, ScaleOffset
+from bert4keras2.training.model import Model
 
 __all__ = ["last_token"]
 
@@ -12,10 +18,27 @@ __all__ = ["last_token"]
 _MEMO = "__last_token__"
 
 # Activations whose value at a position depends on that position alone; softmax runs over the last axis.
-_ACTIVATIONS = (
+_NAMES = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "gelu_erf", "gelu_tanh", "swish", "tanh"),
     *("sigmoid", "softplus", "softmax", "log_softmax"),
 )
+_ACTIVATIONS = (
+    *(getattr(keras.activations, name) for name in _NAMES if hasattr(keras.activations, name)),
+    *(get_activation(name) for name in _NAMES),
+)
+# Layers that treat each position by itself. Subclasses may do anything, so only exact types count.
+_POSITION_WISE = (
+    *(Embedding, LayerNormalization, ScaleOffset, keras.layers.Activation, keras.layers.Dense, keras.layers.Dropout),
+    keras.layers.LayerNormalization,
+)
+
+
+class LastToken(Model):
+    """A model that is asked once for each token, so its `predict` is silent."""
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0, *args: Any, **kwargs: Any) -> Any:
+        """Predict as keras.Model.predict does, without a progress bar by default."""
+        return super().predict(x, batch_size, verbose, *args, **kwargs)
 
 
 def last_token(model: Any) -> Any:
@@ -35,8 +58,6 @@ def last_token(model: Any) -> Any:
     Raises:
         ValueError: if the model is no functional model or an output has no position axis.
     """
-    import keras
-
     if not isinstance(model, keras.Model):
         raise ValueError(f"last_token() needs a functional Keras model, not {type(model).__name__}")
     if _MEMO not in vars(model):
@@ -44,9 +65,7 @@ def last_token(model: Any) -> Any:
     return vars(model)[_MEMO]
 
 
-def _build(model: Any) -> Any:
-    import keras
-
+def _build(model: Any) -> LastToken:
     name = model.name
     if not getattr(model, "inputs", None):
         raise ValueError(
@@ -60,7 +79,7 @@ def _build(model: Any) -> Any:
     outputs = keras.tree.map_structure(_at_last_position, outputs)
     # Keras returns a list of one where scripts expect an array.
     outputs = outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
-    return _model_class()(model.input, outputs)
+    return LastToken(model.input, outputs)
 
 
 def _at_last_position(output: Any) -> Any:
@@ -78,18 +97,10 @@ def _at_last_position(output: Any) -> Any:
 
 def _position_wise(x: Any) -> tuple[Any, Any, dict[str, Any]] | None:
     """Return (layer, input, arguments) of the call that made x (B, T, C), if it treats each position by itself."""
-    import keras
-
-    from bert4keras2.layers import Embedding, LayerNormalization, ScaleOffset
-
-    layer, index, _ = getattr(x, "_keras_history", (None, None, None))
-    # Subclasses may do anything, so only exact types count. Input has no node with inputs.
-    known = (Embedding, LayerNormalization, ScaleOffset, *(getattr(keras.layers, one) for one in _KERAS_LAYERS))
-    if type(layer) not in known:
+    call = keras_private.call_of(x)
+    if call is None or type(call.layer) not in _POSITION_WISE:
         return None
-    node = layer._inbound_nodes[index]
-    args, kwargs = node.arguments.args, dict(node.arguments.kwargs)
-    tensors = node.input_tensors
+    layer, tensors, args, kwargs = call.layer, call.inputs, call.args, dict(call.kwargs)
     if len(args) != 1 or len(tensors) != 1 or args[0] is not tensors[0] or len(tensors[0].shape) != 3:
         return None
     if isinstance(layer, Embedding):
@@ -99,33 +110,5 @@ def _position_wise(x: Any) -> tuple[Any, Any, dict[str, Any]] | None:
     elif isinstance(layer, ScaleOffset):
         fits = not kwargs and not layer.conditional
     else:
-        fits = not kwargs and getattr(layer, "activation", None) in (None, *_activations())
+        fits = not kwargs and getattr(layer, "activation", None) in (None, *_ACTIVATIONS)
     return (layer, tensors[0], kwargs) if fits else None
-
-
-_KERAS_LAYERS = ("Activation", "Dense", "Dropout", "LayerNormalization")
-
-
-@functools.cache
-def _activations() -> tuple[Any, ...]:
-    """Return the functions of the known activations."""
-    import keras
-
-    from bert4keras2.functional.activations import get_activation
-
-    functions = [getattr(keras.activations, name) for name in _ACTIVATIONS if hasattr(keras.activations, name)]
-    return (*functions, *(get_activation(name) for name in _ACTIVATIONS))
-
-
-@functools.cache
-def _model_class() -> Any:
-    from bert4keras2.training.model import Model
-
-    class LastToken(Model):
-        """A model that is asked once for each token, so its `predict` is silent."""
-
-        def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0, *args: Any, **kwargs: Any) -> Any:
-            """Predict as keras.Model.predict does, without a progress bar by default."""
-            return super().predict(x, batch_size, verbose, *args, **kwargs)
-
-    return LastToken

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
+
+from bert4keras2.embeddings.compiled import Compiled
 
 __all__ = ["gibbs_sample"]
 
@@ -113,10 +116,6 @@ def _positions(tokenizer: Any, ids: np.ndarray, positions: Sequence[int] | None)
 
 def _forward(model: Any, tokenizer: Any, length: int) -> tuple[Any, Any]:
     """Return a function from arrays to scores (1, T, V), and one from ids to the model's arrays."""
-    import keras
-
-    from bert4keras2.embeddings.compiled import Compiled
-
     model = getattr(model, "model", model) if hasattr(model, "make_context") else model
     if not isinstance(model, keras.Model):
         raise TypeError(f"model is a Keras model of build_transformer_model, not {type(model).__name__}")

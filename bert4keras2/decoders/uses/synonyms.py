@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bert4keras2.embeddings import rank_by_similarity
+
 __all__ = ["gen_synonyms"]
 
 
@@ -38,8 +40,6 @@ def gen_synonyms(
         TypeError: if the text is not a str, or the generator has no tokenizer.
         ValueError: if n or k is below 1, or strategy is not "sample".
     """
-    from bert4keras2.embeddings import rank_by_similarity
-
     if not isinstance(text, str):
         raise TypeError(f"text is a str, not {type(text).__name__}: call gen_synonyms once for each text")
     if generator.tokenizer is None:

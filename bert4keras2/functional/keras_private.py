@@ -1,0 +1,209 @@
+"""Every private name of Keras that the library uses, with its reason, so that a new Keras is looked at in one place.
+
+What other files need stands behind a function here. Three names are overridden where a class has to answer to them:
+`_backend_apply_gradients` in optimizers/rules.py; `SeedGenerator.next` and `DataAdapter` are public in all but export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+
+__all__ = ["NAMES", "SEEN_WITH", "Call", "call_of", "calls_of"]
+
+# Versions with which all of these names were found and the tests passed.
+SEEN_WITH = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+# {name: why no public one does}
+NAMES = {
+    "_keras_history": "which layer made a symbolic tensor: search_layer, last_token and sentence vectors walk back",
+    "_inbound_nodes": "the calls of a layer: Keras 2's get_output_at, checks of what a model's inputs are looked up in",
+    "_nodes_by_depth": "which calls of a shared layer belong to one model",
+    "_keras_mask": "the mask that flows beside a tensor: labels that it hides are not checked, nor in divergences",
+    "_value": "the array in a variable: on JAX, fit takes it away, and an interrupted fit has to give it back",
+    "jax_state_sync": "on JAX, gives the values back to the variables while fit holds them",
+    "_flatten_layers": "the layers of a model, those within layers among them",
+    "_inputs_struct": "how a functional model takes its inputs: one, a list or a dict",
+    "_call_has_training_arg": "whether a subclass's call takes training=",
+    "_compute_loss": "compute_loss for subclasses whose own takes fewer arguments, as train_step calls it",
+    "_loss_tracker": "the metric behind 'loss' in the logs",
+    "_jit_compile": "whether XLA was decided upon, which the public property decides when asked",
+    "_trainable_variables": "a layer's own variables, without those of layers within it",
+    "_non_trainable_variables": "the same of those that are not trained",
+    "_embeddings": "the table of an Embedding whose public property may be replaced for a call (P-tuning)",
+    "_remat_mode": "which layers RematScope asked to be computed twice",
+    "rematerialized_call": "what a layer calls then; Keras' own loses random states on TensorFlow and JAX",
+    "_backend_apply_gradients": "where an optimizer merges gradients of several replicas before it accumulates",
+    "_iterations": "the step counter of an optimizer, whose public one counts otherwise while steps accumulate",
+    "_all_reduce_sum_gradients": "the sum of gradients over the replicas of tf.distribute",
+    "_accumulated_gradients": "the sums of gradient_accumulation_steps",
+    "_get_variable_index": "the place of a variable in an optimizer's lists",
+    "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
+    "keras.src...DataAdapter": "the base of what fit takes for data; accepted since 3.7, not exported",
+}
+
+
+class Call(NamedTuple):
+    """One call of a layer in a functional graph."""
+
+    layer: Any
+    inputs: list[Any]  # symbolic tensors
+    outputs: list[Any]  # symbolic tensors
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    before: list[Any]  # layers that made the inputs
+
+
+def _call(layer: Any, node: Any) -> Call:
+    arguments = node.arguments
+    before = [parent.operation for parent in node.parent_nodes]
+    return Call(layer, node.input_tensors, node.output_tensors, arguments.args, arguments.kwargs, before)
+
+
+# -- graphs --------------------------------------------------------------------------------------------------------
+
+
+def is_made_by_layer(tensor: Any) -> bool:
+    """Whether a tensor is a symbolic one that knows the layer that made it."""
+    return isinstance(tensor, keras.KerasTensor) and getattr(tensor, "_keras_history", None) is not None
+
+
+def maker(tensor: Any) -> Any:
+    """Return the layer (or operation) that made a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def call_of(tensor: Any) -> Call | None:
+    """Return the call that made a symbolic tensor, None for a tensor without a history."""
+    history = getattr(tensor, "_keras_history", None)
+    if history is None:
+        return None
+    return _call(history.operation, history.operation._inbound_nodes[history.node_index])
+
+
+def calls_of(layer: Any, model: Any = None) -> list[Call]:
+    """Return a layer's calls in functional graphs, the oldest first.
+
+    Args:
+        layer: which may have been called in several models.
+        model: a functional model whose calls alone count; all if None.
+    """
+    nodes = layer._inbound_nodes
+    if model is not None:
+        own = {id(node) for level in model._nodes_by_depth.values() for node in level}
+        nodes = [node for node in nodes if id(node) in own]
+    return [_call(layer, node) for node in nodes]
+
+
+def mask_of(tensor: Any) -> Any:
+    """Return the Keras mask that comes with a tensor, None without one."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def input_structure(model: Any) -> Any:
+    """Return a functional model's symbolic inputs as it is called with them: one tensor, a list or a dict."""
+    return getattr(model, "_inputs_struct", model.inputs)
+
+
+def inner_layers(model: Any, include_self: bool = False) -> list[Any]:
+    """Return all layers of a model, those of models and layers within it among them."""
+    return list(model._flatten_layers(include_self=include_self))
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """Return the variables that a layer itself made, without those of layers within it."""
+    if isinstance(layer, keras.layers.Embedding):
+        return [layer._embeddings]
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+# -- values of variables -------------------------------------------------------------------------------------------
+
+
+def raw_value(variable: Any) -> Any:
+    """Return the array in a variable; None where a loop of JAX has taken it away."""
+    return variable._value
+
+
+def set_raw_value(variable: Any, value: Any) -> None:
+    """Put an array into a variable as it is, its place on devices included."""
+    variable._value = value
+
+
+def give_back_values(model: Any) -> None:
+    """On JAX, let the variables of a model that is being trained have the values of the last step."""
+    model.jax_state_sync()
+
+
+# -- training ------------------------------------------------------------------------------------------------------
+
+
+def call_in_training(model: Any, x: Any) -> Any:
+    """Return a model's outputs in training mode, as its own train_step calls it."""
+    return model(x, training=True) if model._call_has_training_arg else model(x)
+
+
+def loss_of(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> Any:
+    """Return the loss that a model was compiled with, as its own train_step computes it."""
+    return model._compute_loss(x, y, outputs, sample_weight, training=True)
+
+
+def track_loss(model: Any, loss: Any, size: Any) -> None:
+    """Update the metric behind "loss" with the loss of a batch of a size."""
+    model._loss_tracker.update_state(loss, sample_weight=size)
+
+
+def xla_is_undecided(model: Any) -> bool:
+    """Whether nothing has yet decided if a model is compiled by XLA."""
+    return model._jit_compile is None
+
+
+def recomputed_layers(model: Any) -> Iterator[Any]:
+    """Yield those layers of a model that RematScope asked to be computed twice and that have no way to it of ours."""
+    for layer in inner_layers(model):
+        mode = getattr(layer, "_remat_mode", None)
+        if mode and layer.name in (mode.layer_names or ()) and "rematerialized_call" not in vars(layer):
+            yield layer
+
+
+def set_recomputation(layer: Any, function: Callable[..., Any]) -> None:
+    """Let a layer ask a function (its call, arguments) for what to call in place of its `call`."""
+    layer.rematerialized_call = function
+
+
+# -- optimizers under tf.distribute --------------------------------------------------------------------------------
+
+
+def accumulated(optimizer: Any, variables: list[Any]) -> list[Any]:
+    """Return the sums of gradients that an optimizer keeps for variables."""
+    return [optimizer._accumulated_gradients[optimizer._get_variable_index(variable)] for variable in variables]
+
+
+def summed_over_replicas(optimizer: Any, pairs: list[tuple[Any, Any]]) -> list[Any]:
+    """Return gradients of pairs (gradient, variable), each summed over the replicas of tf.distribute."""
+    return [gradient for gradient, _ in optimizer._all_reduce_sum_gradients(pairs)]
+
+
+def step_counter(optimizer: Any) -> Any:
+    """Return the variable that counts an optimizer's steps."""
+    return optimizer._iterations
+
+
+# -- what Keras does not export ------------------------------------------------------------------------------------
+
+
+def rnn_loop() -> Callable[..., Any]:
+    """Return the loop behind keras.layers.RNN."""
+    from keras.src.backend import rnn
+
+    return rnn
+
+
+def data_adapter() -> type | None:
+    """Return the base class of what Keras' `fit` takes for data, None if this Keras keeps it elsewhere."""
+    try:
+        from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+    except ImportError:
+        return None
+    return DataAdapter
