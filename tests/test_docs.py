@@ -30,7 +30,7 @@ def test_page(page, tmp_path, monkeypatch):
         exec(compile(block, page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/README_zh.md"])
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
 def test_readme(page, tmp_path, monkeypatch):
     """README's snippet runs on a folder as released checkpoints have it."""
     import json
@@ -50,3 +50,23 @@ def test_readme(page, tmp_path, monkeypatch):
     bert.save_weights_as_checkpoint(folder / "bert_model.ckpt")
     monkeypatch.chdir(tmp_path)
     exec(compile(block, page, "exec"), {"__name__": "docs"})
+
+
+def test_readmes_say_the_same():
+    """What is not prose is in both: code, commands, links, numbers, headings; each leads to the other at its top."""
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    assert "[简体中文](README.zh-CN.md)" in english[:60] and "[English](README.md)" in chinese[:60]
+
+    def facts(text: str) -> dict[str, list[str]]:
+        text = text.partition("\n# ")[2]
+        fenced = [re.sub(r" *#.*", "", block) for block in re.findall(r"^```(.*?)^```", text, re.S | re.M)]
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+        return {
+            "fenced": fenced,
+            "spans": sorted(re.findall(r"`([^`\n]+)`", prose)),
+            "links": sorted(re.findall(r"\]\((.*?)\)", prose)),
+            "numbers": sorted(re.findall(r"\d+(?:\.\d+)?", re.sub(r"\]\(.*?\)", "", prose))),
+            "headings": re.findall(r"^#+", prose, re.M),
+        }
+
+    assert facts(chinese) == facts(english)
