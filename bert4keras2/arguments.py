@@ -1,22 +1,33 @@
-"""Checks of the arguments that decoders share."""
+"""Checks of numbers that callers pass, with errors that name the argument; nothing here needs a package."""
 
 from __future__ import annotations
 
 import operator
 from typing import Any
 
-__all__ = ["at_least", "fraction", "positive"]
+__all__ = ["at_least", "fraction", "positive", "whole_number"]
 
 
 def at_least(name: str, value: Any, least: int) -> int:
     """Return `value` as an int, or raise a ValueError that names it if it is no whole number >= `least`."""
+    if (number := _whole(value, least)) is None:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return number
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return `value` as an int; as `at_least`, in the words of options: "steps is a whole number from 1 on"."""
+    if (number := _whole(value, least)) is None:
+        raise ValueError(f"{name} is a whole number from {least} on, not {value!r}")
+    return number
+
+
+def _whole(value: Any, least: int) -> int | None:
     try:
         number = operator.index(value)
     except TypeError:
-        number = None
-    if number is None or number < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    return number
+        return None
+    return None if isinstance(value, bool) or number < least else number
 
 
 def positive(name: str, value: Any) -> float:

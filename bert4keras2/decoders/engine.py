@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, known_positions, prefill, repeat
+from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, prefill, repeat
 from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
 
@@ -80,7 +80,7 @@ class Engine:
     @property
     def positions(self) -> int | None:
         """How many positions the model knows; None where any text fits."""
-        return known_positions(self.config)
+        return self.config.positions
 
     # -- what is compiled ------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ def within_table(cache: Cache, config: Any, t: Any) -> Cache:
 
     Rows that are done run along with the others; without this, a long prompt's would leave the table.
     """
-    known = known_positions(config)
+    known = config.positions
     return cache if known is None else cache._replace(lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 

@@ -9,7 +9,7 @@ from keras import ops, tree
 from bert4keras2.layers import padding_mask
 from bert4keras2.models.transformer import Context
 
-__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "known_positions", "prefill", "reorder", "repeat"]
+__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "prefill", "reorder", "repeat"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, L = P + N, S length of an encoder's output,
 # H heads, D head size, C width, V vocabulary, T tokens of one step.
@@ -47,13 +47,6 @@ def absent(value: Any) -> bool:
 def capacity(cache: Cache) -> int:
     """Return N, how many tokens may follow the prompts of a cache."""
     return cache.after.shape[1]
-
-
-def known_positions(config: Any) -> int | None:
-    """Return how many positions a model of a configuration knows; None where any text fits."""
-    if config.position != "absolute":
-        return None
-    return config.max_position**2 if config.hierarchical_position else config.max_position
 
 
 def prefill(

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bert4keras2.arguments import whole_number
 from bert4keras2.decoders.logits import LogitsRules
 
 __all__ = ["Options"]
@@ -92,9 +93,7 @@ class Options:
         if self.strategy not in STRATEGIES:
             raise ValueError(f"strategy is one of {', '.join(STRATEGIES)}, not {self.strategy!r}")
         for name, least in (("num_beams", 1), ("num_return", 1), ("no_repeat_ngram", 0), ("min_length", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is a whole number from {least} on, not {value!r}")
+            whole_number(name, getattr(self, name), least)
         if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
             raise ValueError(f"top_k is a whole number from 1 on, or None for all tokens, not {self.top_k!r}")
         for name in ("top_p", "min_p"):

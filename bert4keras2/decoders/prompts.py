@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.decoders.kv_cache import known_positions
-
 __all__ = ["Prompt", "Prompter", "padded_length"]
 
 # Prompts are padded to multiples of this, so that compiled programs serve many lengths.
@@ -118,7 +116,7 @@ class Prompter:
     def arrays(self, prompts: list[Prompt]) -> list[np.ndarray]:
         """Return the model's inputs (R, P) for prompts, padded with 0."""
         # A table whose size is no multiple of 16 ends before the padding would.
-        most = known_positions(self.config)
+        most = self.config.positions
         first = [_padded([prompt.ids for prompt in prompts], most=most)]
         if self.config.segment_vocab_size:
             first.append(_padded([prompt.segments for prompt in prompts], most=most))

@@ -99,10 +99,20 @@ class Config:
         return self.attention_key_size or self.head_size
 
     @property
+    def positions(self) -> int | None:
+        """Number of positions that the model knows; None where any text fits."""
+        return table_positions(self.max_position, self.hierarchical_position) if self.position == "absolute" else None
+
+    @property
     def rows(self) -> int:
         """Number of rows of the token embeddings after keep_tokens and compound_tokens."""
         kept = self.vocab_size if self.keep_tokens is None else len(self.keep_tokens)
         return kept + len(self.compound_tokens or ())
+
+
+def table_positions(rows: int, hierarchical: bool | float | None = None) -> int:
+    """Return how many positions a table of learnt ones serves: its rows, or their square where they are combined."""
+    return rows**2 if hierarchical else rows
 
 
 # Spellings in JSON files, and the option that they set.

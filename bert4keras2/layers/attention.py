@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import KerasTensor, ops
@@ -108,19 +108,34 @@ def write_cache(cache, key, value, index):
     )
 
 
-def positional(layer, rest: list, a_bias: bool | None, p_bias: str | None):
-    """Return (attention_mask, bias, rotary, relative) of the tensors that follow the values in the classic form.
+class AttentionInputs(NamedTuple):
+    """What an attention layer is called with, in whichever form."""
+
+    query: Any  # (B, T, C)
+    memory: Any  # (B, S, C) what keys are made of
+    value: Any  # (B, S, C) what values are made of
+    attention_mask: Any = None  # boolean, broadcasts to (B, H, T, S)
+    bias: Any = None  # broadcasts to (B, H, T, S)
+    rotary: Any = None  # (sin, cos), each (B | 1, T, D / 2)
+    relative: Any = None  # (T, S, D)
+
+
+def classic_inputs(layer, tensors: list, count: int, a_bias: bool | None, p_bias: str | None, mask) -> AttentionInputs:
+    """Return what the classic form of a call says: a list of tensors, and two words about those that follow the values.
 
     Args:
         layer: the attention layer, whose scale T5's biases share in the classic form.
-        rest: the tensors: a bias if `a_bias`, a position table if `p_bias`.
-        a_bias: whether the first one is a bias, boolean or added, (T, S), (B, T, S) or (B, H, T, S).
+        tensors: [query, key, value] if `count` is 3, [x] if it is 1; then a bias if `a_bias`, a position table if
+            `p_bias`.
+        count: how many tensors are attended from and to.
+        a_bias: whether the next one is a bias, boolean or added, (T, S), (B, T, S) or (B, H, T, S).
         p_bias: "rotary", "typical_relative" or "t5_relative".
+        mask: Keras masks of the tensors; that of the values hides keys.
 
     Raises:
         ValueError: for another `p_bias`, or tensors that neither argument speaks of.
     """
-    rest = list(rest)
+    own, rest = list(tensors[:count]), list(tensors[count:])
     attention_mask = rotary = relative = None
     bias = rest.pop(0) if a_bias else None
     if bias is not None:
@@ -140,7 +155,18 @@ def positional(layer, rest: list, a_bias: bool | None, p_bias: str | None):
         raise ValueError(f"p_bias is 'rotary', 'typical_relative' or 't5_relative', not {p_bias!r}")
     if rest:
         raise ValueError(f"{layer.name} got {len(rest)} inputs too many: say with a_bias and p_bias what they are")
-    return attention_mask, bias, rotary, relative
+    masks = mask if isinstance(mask, list | tuple) else [mask] if count == 1 else []
+    attention_mask = hide_keys(attention_mask, masks[count - 1] if len(masks) >= count else None)
+    query, memory, value = own if count == 3 else own * 3
+    return AttentionInputs(query, memory, value, attention_mask, bias, rotary, relative)
+
+
+def hide_keys(attention_mask, key_mask):
+    """Return an attention mask that also hides the keys whose Keras mask (B, S) is false; either may be None."""
+    if key_mask is None:
+        return attention_mask
+    key_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
+    return key_mask if attention_mask is None else ops.logical_and(attention_mask, key_mask)
 
 
 @register
@@ -235,12 +261,14 @@ class MultiHeadAttention(Layer):
         """
         # Keras hands masks over by one name if x is the only tensor, and by others if there are more.
         mask = x_mask if mask is None else mask
-        key_mask = mask if memory is None else memory_mask
-        value = memory = x if memory is None else memory
         if isinstance(x, list | tuple):
-            x, memory, value, bias, attention_mask, rotary, relative = self._classic(x, a_bias, p_bias, mask)
-        elif attention_mask is None and key_mask is not None and not cache:
-            attention_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
+            given = classic_inputs(self, x, 3, a_bias, p_bias, mask)
+            x, memory, value, attention_mask, bias, rotary, relative = given
+        else:
+            key_mask = mask if memory is None else memory_mask
+            value = memory = x if memory is None else memory
+            if attention_mask is None and not cache:
+                attention_mask = hide_keys(None, key_mask)
         query = self._split(self.q_dense(x), self.key_size)
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
@@ -282,17 +310,6 @@ class MultiHeadAttention(Layer):
 
     def _split(self, x, size: int):
         return ops.reshape(x, (*ops.shape(x)[:2], self.heads, size))
-
-    def _classic(self, inputs, a_bias, p_bias, mask):
-        """Translate [query, key, value, (bias), (position)] into the arguments of `attend`."""
-        query, key, value, *rest = inputs
-        attention_mask, bias, rotary, relative = positional(self, rest, a_bias, p_bias)
-        masks = mask if isinstance(mask, list | tuple) else []
-        key_mask = masks[2] if len(masks) > 2 else None
-        if key_mask is not None:
-            key_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
-            attention_mask = key_mask if attention_mask is None else ops.logical_and(attention_mask, key_mask)
-        return query, key, value, bias, attention_mask, rotary, relative
 
     def compute_mask(self, x, previous_mask=None):
         first = previous_mask[0] if isinstance(previous_mask, list | tuple) and previous_mask else previous_mask

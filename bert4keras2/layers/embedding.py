@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -24,6 +26,19 @@ def matmul_transposed(x, table):
 
     flat = tf.matmul(tf.reshape(x, (-1, shape[0])), table, transpose_b=True)
     return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], tf.shape(table)[:1]], 0))
+
+
+@dataclass
+class _Call:
+    """What is to be known of a call while it is under way."""
+
+    mode: str = "embedding"
+    masked: bool = True
+    replacement: Any = None  # a table in place of the layer's own
+
+
+# {id of a layer: its call under way}. Each thread has its own: a layer may be called in several at once.
+_CALLS: ContextVar[dict[int, _Call]] = ContextVar("calls", default={})  # noqa: B039 (never changed in place)
 
 
 @register
@@ -52,35 +67,39 @@ class Embedding(NodeMethods, keras.layers.Embedding):
 
     def __call__(self, *args: Any, **kwargs: Any):
         # How the layer is called decides about its mask, and `compute_mask` does not see the arguments.
-        self._mode, self._masked = kwargs.get("mode", "embedding"), kwargs.get("masked", True)
-        self.__dict__["_in_call"] = True
+        call = _Call(kwargs.get("mode", "embedding"), kwargs.get("masked", True))
+        token = _CALLS.set({**_CALLS.get(), id(self): call})
         try:
             return super().__call__(*args, **kwargs)
         finally:
-            self.__dict__.update(_in_call=False, _replacement=None)
-
-    _mode, _masked = "embedding", True
-    _in_call, _replacement = False, None
+            _CALLS.reset(token)
 
     @property
     def embeddings(self):
         """The table (V, D): the variable, or what a subclass has put in its place for the call that is under way."""
-        if self._replacement is not None:
-            return self._replacement
+        call = _CALLS.get().get(id(self))
+        if call is not None and call.replacement is not None:
+            return call.replacement
         table = super().embeddings
         # A sum is a tensor: a variable times NumPy's mask would be float64, and PyTorch would register a parameter.
-        return table.value + 0 if self._in_call and type(self).call is not Embedding.call else table
+        return table if call is None or type(self).call is Embedding.call else table.value + 0
 
     @embeddings.setter
     def embeddings(self, table):
         # P-tuning (Liu et al., arXiv:2103.10385) trains few rows: a subclass's `call` sets a table that lets gradients
         # through for these alone, and sets the variable again afterwards.
-        self.__dict__["_replacement"] = table
+        call = _CALLS.get().get(id(self))
+        if call is None:
+            raise AttributeError(
+                f"{self.name}.embeddings is replaced within `call` alone: write embeddings.assign(...)"
+            )
+        call.replacement = table
 
     def compute_mask(self, inputs, mask=None):
-        if self._mode == "dense":
+        call = _CALLS.get().get(id(self), _Call())
+        if call.mode == "dense":
             return mask
-        if not (self.mask_zero and self._masked):
+        if not (self.mask_zero and call.masked):
             return None
         if len(inputs.shape) < 2:
             return ops.not_equal(inputs, 0)

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.functional.functions import align, rotate
-from bert4keras2.layers.attention import attend, positional, write_cache
+from bert4keras2.functional.functions import rotate
+from bert4keras2.layers.attention import attend, classic_inputs, hide_keys, write_cache
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -119,20 +119,12 @@ class GatedAttentionUnit(Layer):
             (B, T, C), and with a cache also the new cache.
         """
         mask = x_mask if mask is None else mask
-        key_mask = mask if self.self_attention else memory_mask
         value = memory
         if isinstance(x, list | tuple):
-            count = 1 if self.self_attention else 3
-            masks = mask if isinstance(mask, list | tuple) else [mask] if count == 1 else []
-            key_mask = masks[count - 1] if len(masks) >= count else None
-            tensors, rest = list(x[:count]), list(x[count:])
-            x, memory, value = tensors if count == 3 else (tensors[0], None, None)
-            attention_mask, bias, rotary, _ = positional(self, rest, a_bias, p_bias)
-        elif attention_mask is not None or cache is not None:
-            key_mask = None  # the given mask says it all
-        if key_mask is not None:
-            key_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
-            attention_mask = key_mask if attention_mask is None else ops.logical_and(attention_mask, key_mask)
+            given = classic_inputs(self, x, 1 if self.self_attention else 3, a_bias, p_bias, mask)
+            x, memory, value, attention_mask, bias, rotary, _ = given
+        elif attention_mask is None and not cache:
+            attention_mask = hide_keys(None, mask if self.self_attention else memory_mask)
         gate, query, key, value = self._project(x, memory, value)
         query, key, value = (ops.expand_dims(tensor, 2) for tensor in (query, key, value))
         if rotary is not None:

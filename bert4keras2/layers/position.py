@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
+from bert4keras2.families.config import table_positions
 from bert4keras2.functional.functions import sinusoidal_embeddings, sinusoids
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 
@@ -103,7 +104,7 @@ class PositionEmbedding(_Merging):
     @property
     def id_limit(self) -> int:
         """Number of positions that the layer knows."""
-        return self.input_dim**2 if self.hierarchical else self.input_dim
+        return table_positions(self.input_dim, self.hierarchical)
 
     def build(self, input_shape):
         self.embeddings = self.add_weight(

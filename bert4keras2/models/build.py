@@ -23,7 +23,7 @@ def build_transformer_model(
     config_path: str | os.PathLike | dict[str, Any] | None = None,
     checkpoint_path: str | os.PathLike | None = None,
     model: str | type[Transformer] = "bert",
-    application: str = "encoder",
+    application: str | None = None,
     return_keras_model: bool = True,
     **kwargs: Any,
 ) -> Any:
@@ -35,7 +35,8 @@ def build_transformer_model(
         checkpoint_path: TensorFlow checkpoint prefix, safetensors file, PyTorch file or folder; None for random
             weights (or for the weights found in the folder).
         model: name of a family (docs/models.md lists them), or a subclass of `Transformer`.
-        application: "encoder", "lm" (causal language model) or "unilm" (sequence to sequence in one stack).
+        application: "encoder", "lm" (causal language model) or "unilm" (sequence to sequence in one stack); what the
+            model's name implies if None, which is "encoder" for most.
         return_keras_model: return the Keras model; otherwise the `Transformer` that also has layers and initializer.
         **kwargs: options of `Config` and keys of the JSON file, which they override; and layer_norm_cond,
             additional_input_layers and layers of `Transformer`.
@@ -56,8 +57,8 @@ def build_transformer_model(
     cls, family, implied = _class_and_family(model, file, found_checkpoint)
     parts = {name: kwargs.pop(name, None) for name in ("layer_norm_cond", "additional_input_layers", "layers")}
     # What the model's name implies gives way to what the call says.
-    options = {**implied, **kwargs}
-    if application != "encoder" or "application" not in implied:
+    options = {"application": "encoder", **implied, **kwargs}
+    if application is not None:
         options["application"] = application
     stack = {name: options.pop(name) for name in ("stack",) if name in options}
     config = make_config(family, {**FAMILIES[family], **stack}, file, options)

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from bert4keras2.arguments import whole_number
 from bert4keras2.training.model import Model
 from bert4keras2.training.techniques import add_loss_transform, checked_model
 from bert4keras2.training.transforms import Adversarial, Penalty, Virtual
@@ -113,8 +114,7 @@ def virtual_adversarial_training(
             unlabelled batches for a model without a functional graph.
     """
     variable = _found(model, embedding_name)[1]
-    if not isinstance(iters, int) or iters < 0:
-        raise ValueError(f"iters is a whole number from 0 on, not {iters!r}")
+    iters = whole_number("iters", iters, 0)
     numbers = [_positive(name, x) for name, x in (("epsilon", epsilon), ("xi", xi), ("weight", weight))]
     transform = Virtual(variable, *numbers, iters, from_logits, _checked_output(model, output))
     if unlabelled is None:

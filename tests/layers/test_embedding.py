@@ -54,3 +54,10 @@ def test_the_table_is_back_after_an_error():
     with pytest.raises(RuntimeError):
         layer(np.array([[1]]))
     assert isinstance(layer.embeddings, keras.Variable)
+
+
+def test_a_table_is_set_within_a_call_alone():
+    layer = Few(5, 3)
+    layer.build()
+    with pytest.raises(AttributeError, match="embeddings.assign"):
+        layer.embeddings = np.zeros((5, 3))

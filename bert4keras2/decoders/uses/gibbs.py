@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert4keras2.arguments import whole_number
 from bert4keras2.embeddings.compiled import Compiled
 
 __all__ = ["gibbs_sample"]
@@ -50,8 +51,8 @@ def gibbs_sample(
         ValueError: if a number or a position is out of range, or the model has no scores of tokens.
     """
     for name, value, least in (("steps", steps, 1), ("burn_in", burn_in, 0), ("every", every, 1)):
-        if not (value is None and name == "every") and (not isinstance(value, int) or value < least):
-            raise ValueError(f"{name} is a whole number from {least} on, not {value!r}")
+        if not (value is None and name == "every"):
+            whole_number(name, value, least)
     if burn_in >= steps:
         raise ValueError(f"burn_in={burn_in} leaves nothing of {steps} steps")
     if not temperature > 0:

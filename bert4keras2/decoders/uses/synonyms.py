@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bert4keras2.arguments import whole_number
 from bert4keras2.embeddings import rank_by_similarity
 
 __all__ = ["gen_synonyms"]
@@ -45,8 +46,7 @@ def gen_synonyms(
     if generator.tokenizer is None:
         raise TypeError("gen_synonyms() compares texts, so the Generator needs a tokenizer")
     for name, value in (("n", n), ("k", k)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a whole number from 1 on, not {value!r}")
+        whole_number(name, value, 1)
     if options.setdefault("strategy", "sample") != "sample":
         raise ValueError(f"gen_synonyms() draws different sentences: strategy is 'sample', not {options['strategy']!r}")
     if "num_return" in options:
