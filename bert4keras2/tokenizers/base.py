@@ -47,6 +47,10 @@ class TokenizerBase:
     _token_pad = "[PAD]"
     _token_unk = "[UNK]"
     _token_mask = "[MASK]"
+    _pattern = "S*E*E"  # the shape of a pair where the caller names none
+    _second_segment = 1  # the segment id of a second text; 0 for models with one segment
+    # bert4keras allows a pair for the start token that its shape drops, even where there is no start token.
+    _missing_start_counts = True
 
     def __init__(
         self,
@@ -242,7 +246,7 @@ class TokenizerBase:
         first_text: str | Sequence[str],
         second_text: str | Sequence[str] | None = None,
         maxlen: int | None = None,
-        pattern: str = "S*E*E",
+        pattern: str | None = None,
         truncate_from: str | int = "right",
         max_length: int | None = None,
     ) -> tuple[list[int], list[int]]:
@@ -252,12 +256,14 @@ class TokenizerBase:
             first_text: a text, or the list of its tokens with special tokens (what `tokenize` returns).
             second_text: the same, or None.
             maxlen: largest number of ids; of a pair, the longer text loses tokens first.
-            pattern: `'S*E*E'` drops the start token of the second text, `'S*ESE'` keeps it.
+            pattern: `'S*E*E'` drops the start token of the second text, `'S*ESE'` keeps it, `'S*EE*E'` puts an end
+                token in its place. None for that of the tokenizer: the first for BERT's, the last for RoBERTa's.
             truncate_from: where tokens are taken out: `'right'`, `'left'` or a position.
             max_length: what `maxlen` was called in early versions of bert4keras.
 
         Returns:
-            Two lists of the same length: ids, and segment ids (0 for the first text, 1 for the second).
+            Two lists of the same length: ids, and segment ids (0 for the first text, 1 for the second; all 0
+            for tokenizers of models with one segment).
 
         Raises:
             TypeError: a text is neither a str nor a list of tokens.
@@ -266,32 +272,36 @@ class TokenizerBase:
         maxlen = max_length if maxlen is None else maxlen
         first = self._row(first_text, "first_text")
         second = None
+        has_start, has_end = self._token_start is not None, self._token_end is not None
+        opens, drop_start = has_start, False
         if second_text is not None:
-            check_pattern(pattern)
+            pattern = check_pattern(self._pattern if pattern is None else pattern)
             second = self._row(second_text, "second_text")
-        drop_start = second is not None and pattern == "S*E*E"
+            drop_start = pattern == "S*E*E"
+            if pattern == "S*EE*E":
+                opens = has_end
+                second = ([self._edge_id("end")] if has_end else []) + second[has_start:]
         if maxlen is not None:
-            index = cut_index(truncate_from, self._token_start is not None, self._token_end is not None)
-            specials = (self._token_start is not None) + (self._token_end is not None)
-            texts = isinstance(first_text, str) + isinstance(second_text, str)
-            dropped = drop_start and isinstance(second_text, str) and self._token_start is not None
-            limit = check_maxlen(maxlen, specials * texts - dropped)
-            # The start token that is dropped below counts here, even where there is none (as in bert4keras).
-            limits = (limit, 0) if second is None else pair_lengths(len(first), len(second), limit + drop_start)
-            first = cut(first, limits[0], index)
-            second = None if second is None else cut(second, limits[1], index)
+            specials = (has_start + has_end) * isinstance(first_text, str)
+            specials += (opens + has_end - (drop_start and has_start)) * isinstance(second_text, str)
+            limit = check_maxlen(maxlen, specials)
+            # The start token that is dropped below counts here.
+            spare = drop_start and (has_start or self._missing_start_counts)
+            limits = (limit, 0) if second is None else pair_lengths(len(first), len(second), limit + spare)
+            first = cut(first, limits[0], cut_index(truncate_from, has_start, has_end))
+            second = None if second is None else cut(second, limits[1], cut_index(truncate_from, opens, has_end))
         if second is None:
             return first, [0] * len(first)
-        if drop_start and self._token_start is not None:
+        if drop_start and has_start:
             second = second[1:]
-        return first + second, [0] * len(first) + [1] * len(second)
+        return first + second, [0] * len(first) + [self._second_segment] * len(second)
 
     def encode_batch(
         self,
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
         maxlen: int | None = None,
-        pattern: str = "S*E*E",
+        pattern: str | None = None,
         truncate_from: str | int = "right",
         length: int | None = None,
         multiple: int = 1,

@@ -63,7 +63,7 @@ def encode_batch(
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     maxlen: int | None,
-    pattern: str,
+    pattern: str | None,
     truncate_from: str | int,
     length: int | None,
     multiple: int,
@@ -84,7 +84,8 @@ def encode_batch(
         ids and segment ids, int32 arrays (B, L).
     """
     texts = _check_texts(texts, "texts")
-    check_pattern(pattern)
+    if pattern is not None or pairs is not None:
+        pattern = check_pattern(tokenizer._pattern if pattern is None else pattern)
     if pairs is not None:
         pairs = _check_texts(pairs, "pairs")
         if len(pairs) != len(texts):
@@ -95,14 +96,20 @@ def encode_batch(
 
     start, end = tokenizer._token_start is not None, tokenizer._token_end is not None
     bodies = [tokenizer._bodies(texts)] + ([] if pairs is None else [tokenizer._bodies(pairs)])
-    totals = [body[1] + start + end for body in bodies]
     drop_start = pairs is not None and pattern == "S*E*E"
+    # Which special token a text begins with, the one that is dropped later among them.
+    openings = ["start" if start else None, "start" if start else None][: len(bodies)]
+    if pairs is not None and pattern == "S*EE*E":
+        openings[1] = "end" if end else None
+    totals = [body[1] + (opening is not None) + end for body, opening in zip(bodies, openings, strict=True)]
     if maxlen is not None:
-        limit = check_maxlen(maxlen, (start + end) * len(bodies) - (drop_start and start))
+        specials = sum(opening is not None for opening in openings) + end * len(bodies)
+        limit = check_maxlen(maxlen, specials - (drop_start and start))
+        spare = drop_start and (start or tokenizer._missing_start_counts)
         if pairs is None:
             totals = [np.minimum(totals[0], limit)]
         else:
-            totals = list(_pair_lengths(totals[0], totals[1], limit + drop_start))
+            totals = list(_pair_lengths(totals[0], totals[1], limit + spare))
     widths = [totals[0]] + ([] if pairs is None else [totals[1] - (drop_start and start)])
     rows = np.sum(widths, axis=0)
     columns = _width(int(rows.max(initial=0)), length, multiple)
@@ -111,24 +118,24 @@ def encode_batch(
     flat_ids = ids.reshape(-1)
     row_starts = np.arange(len(texts)) * columns
     offsets = row_starts
-    for part, ((flat, lengths), total, width) in enumerate(zip(bodies, totals, widths, strict=True)):
-        kept = total - start - end
+    for part, ((flat, lengths), opening, total, width) in enumerate(zip(bodies, openings, totals, widths, strict=True)):
+        kept = total - (opening is not None) - end
         sources = np.cumsum(lengths) - lengths
         if truncate_from == "left":
             sources = sources + lengths - kept
-        has_start = start and not (part and drop_start)
-        if has_start:
-            flat_ids[offsets] = tokenizer._edge_id("start")
+        opens = opening is not None and not (part and drop_start)
+        if opens:
+            flat_ids[offsets] = tokenizer._edge_id(opening)
         if end:
             flat_ids[offsets + width - 1] = tokenizer._edge_id("end")
         if len(flat) == kept.sum():
-            flat_ids[ranges(offsets + has_start, kept)] = flat
+            flat_ids[ranges(offsets + opens, kept)] = flat
         else:
-            flat_ids[ranges(offsets + has_start, kept)] = flat[ranges(sources, kept)]
+            flat_ids[ranges(offsets + opens, kept)] = flat[ranges(sources, kept)]
         offsets = offsets + width
     segments = np.zeros_like(ids)
     if pairs is not None:
-        segments.reshape(-1)[ranges(row_starts + widths[0], widths[1])] = 1
+        segments.reshape(-1)[ranges(row_starts + widths[0], widths[1])] = tokenizer._second_segment
     return ids, segments
 
 
@@ -137,7 +144,7 @@ def _row_by_row(
     texts: list[str],
     pairs: list[str] | None,
     maxlen: int | None,
-    pattern: str,
+    pattern: str | None,
     truncate_from: str | int,
     length: int | None,
     multiple: int,

@@ -2,62 +2,101 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
-from bert4keras2.checkpoints.folder import find_checkpoint
+from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
+from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
+from bert4keras2.files import read_json
+from bert4keras2.tokenizers.huggingface import HuggingFaceTokenizer
 from bert4keras2.tokenizers.sentence_piece import SpTokenizer
+from bert4keras2.tokenizers.tokenizer_json import find_tokenizer_json
 from bert4keras2.tokenizers.wordpiece import Tokenizer
 
 __all__ = ["load_tokenizer"]
 
+_XLM_ROBERTA = ("XLMRobertaTokenizer", "XLMRobertaTokenizerFast")
 
-def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTokenizer:
-    """Return the tokenizer of a checkpoint's folder: WordPiece for a vocab.txt, SentencePiece for a *.model.
+
+def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTokenizer | HuggingFaceTokenizer:
+    """Return the tokenizer of a checkpoint's folder; weights are not needed.
+
+    The first of these that is there counts: a vocab.txt (`Tokenizer`), a SentencePiece model (`SpTokenizer`), a
+    tokenizer.json, or vocab.json with merges.txt (`HuggingFaceTokenizer`).
 
     Args:
-        folder: the folder that `build_transformer_model` loads.
-        **kwargs: arguments of the tokenizer, which win over what the folder says. Text is lower-cased unless
-            tokenizer_config.json says otherwise; SentencePiece models with <s> and </s> start and end with them.
+        folder: the folder that `build_transformer_model` loads, or one with the vocabulary alone.
+        **kwargs: arguments of the tokenizer, which win over what the folder says. With a vocab.txt, text is
+            lower-cased unless tokenizer_config.json says otherwise; SentencePiece models with [CLS] and [SEP], or else
+            <s> and </s>, start and end with them, and XLM-RoBERTa's have the ids of the model, layout='fairseq'.
 
     Raises:
-        FileNotFoundError: if the folder has no vocabulary.
-        ValueError: if the vocabulary has more tokens than the model has embeddings.
+        FileNotFoundError: if the folder has no vocabulary; the message tells what it has.
+        ImportError: if the package that reads the vocabulary is not installed.
+        ValueError: if a file is damaged, or the vocabulary has more tokens than the model has embeddings.
     """
-    found = find_checkpoint(folder)
-    if found.vocab_path is not None:
-        tokenizer = Tokenizer(found.vocab_path, **{"do_lower_case": _lower_case(os.fspath(folder)), **kwargs})
-        vocabulary = found.vocab_path
-    elif found.sentencepiece_path is not None:
-        pieces = _pieces(found.sentencepiece_path)
-        start = "<s>" if "<s>" in pieces else None
-        end = "</s>" if "</s>" in pieces else None
-        tokenizer = SpTokenizer(found.sentencepiece_path, **{"token_start": start, "token_end": end, **kwargs})
-        vocabulary = found.sentencepiece_path
+    name = os.fspath(folder)
+    vocabulary, model = find_vocabulary(name)
+    config_path = _config_path(name)
+    config = {} if config_path is None else read_json(config_path, "the configuration of a model")
+    tokenizer: Tokenizer | SpTokenizer | HuggingFaceTokenizer
+    if vocabulary is not None:
+        lower_case = bool(_tokenizer_config(name).get("do_lower_case", True))
+        tokenizer = Tokenizer(vocabulary, **{"do_lower_case": lower_case, **kwargs})
+    elif model is not None:
+        vocabulary = model
+        tokenizer = SpTokenizer(model, **{**_sentencepiece_options(name, model, config), **kwargs})
     else:
-        raise FileNotFoundError(f"{os.fspath(folder)} has neither a vocab.txt nor a SentencePiece model")
-    with open(found.config_path, encoding="utf-8") as file:
-        rows = json.load(file).get("vocab_size")
+        vocabulary = find_tokenizer_json(name)
+        if vocabulary is None:
+            there = sorted(os.listdir(name))
+            raise FileNotFoundError(
+                f"{name} has no vocabulary. Looked for vocab.txt, a SentencePiece model (*.model), tokenizer.json, and "
+                f"vocab.json with merges.txt; found {', '.join(there[:10]) or 'nothing'}{', ...' * (len(there) > 10)}"
+            )
+        tokenizer = HuggingFaceTokenizer(vocabulary, **kwargs)
+    rows = config.get("vocab_size")
     # Fewer tokens than rows is common: tables are padded to round sizes.
     if rows is not None and tokenizer.vocab_size > rows:
         raise ValueError(
-            f"{vocabulary} has {tokenizer.vocab_size} tokens, but the model of {found.config_path} has {rows}"
+            f"{vocabulary} has {tokenizer.vocab_size} tokens, but the model of {config_path} has {rows}"
             " embeddings: they do not belong together"
         )
+    if config.get("type_vocab_size") == 1:
+        tokenizer._second_segment = 0
     return tokenizer
 
 
-def _lower_case(folder: str) -> bool:
+def _config_path(folder: str) -> str | None:
+    try:
+        kind = find_weights(folder)[1]
+    except CheckpointError:  # whatever is wrong with the weights, the vocabulary can be read
+        kind = ""
+    try:
+        return find_config(folder, kind)
+    except CheckpointNotFoundError:
+        return None
+
+
+def _tokenizer_config(folder: str) -> dict[str, Any]:
     path = os.path.join(folder, "tokenizer_config.json")
-    if not os.path.isfile(path):
-        return True
-    with open(path, encoding="utf-8") as file:
-        return bool(json.load(file).get("do_lower_case", True))
+    return read_json(path, "the configuration of a tokenizer") if os.path.isfile(path) else {}
 
 
-def _pieces(path: str) -> set[str]:
-    import sentencepiece
+def _sentencepiece_options(folder: str, path: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `SpTokenizer` that a folder implies."""
+    pieces = _first_pieces(path)
+    told = _tokenizer_config(folder).get("tokenizer_class") or config.get("tokenizer_class")
+    family = config.get("model_type")
+    by_name = family is None and told is None and os.path.basename(path) == "sentencepiece.bpe.model"
+    # A model with a padding piece of its own among the first is not numbered anew, whatever class its files name.
+    if pieces[:3] == ["<unk>", "<s>", "</s>"] and (family == "xlm-roberta" or told in _XLM_ROBERTA or by_name):
+        return {"layout": "fairseq"}
+    start = next((piece for piece in ("[CLS]", "<s>") if piece in pieces), None)
+    end = next((piece for piece in ("[SEP]", "</s>") if piece in pieces), None)
+    return {"token_start": start, "token_end": end}
 
-    model = sentencepiece.SentencePieceProcessor(model_file=path)
-    return {model.id_to_piece(i) for i in range(min(16, model.get_piece_size()))}
+
+def _first_pieces(path: str) -> list[str]:
+    model = SpTokenizer(path, token_start=None, token_end=None)
+    return model.ids_to_tokens(range(min(16, model.vocab_size)))

@@ -1,6 +1,6 @@
 """Which characters of the original text each token covers.
 
-Both tokenizers know the spans of the tokens that they make themselves (`own`). What a caller passes is usually that
+All tokenizers know the spans of the tokens that they make themselves (`own`). What a caller passes is usually that
 list, perhaps cut at either end, with or without special tokens, or made from ids with `[UNK]` in it: `locate` finds it
 in `own`. Other lists are matched token by token, each after the one before it.
 """
@@ -14,7 +14,7 @@ from bert4keras2.tokenizers.detokenize import is_special
 from bert4keras2.tokenizers.normalize import clean_with_offsets
 from bert4keras2.tokenizers.vocabulary import stem
 
-__all__ = ["locate", "rematch_words"]
+__all__ = ["locate", "rematch_pieces", "rematch_words"]
 
 
 def locate(tokenizer: Any, own: list[str], tokens: list[str]) -> tuple[int, int, int] | None:
@@ -29,7 +29,8 @@ def locate(tokenizer: Any, own: list[str], tokens: list[str]) -> tuple[int, int,
     Returns:
         (number of start tokens, number of end tokens, index in `own` of the first other token), or None.
     """
-    unknown = {index for index, token in enumerate(own) if tokenizer.token_to_id(token) == tokenizer._token_unk_id}
+    unk = getattr(tokenizer, "_token_unk_id", None)  # byte-level vocabularies know no unknown text
+    unknown = {index for index, token in enumerate(own) if tokenizer.token_to_id(token) == unk}
     starts = range(int(tokens[:1] == [tokenizer._token_start]), -1, -1)
     ends = range(int(tokens[-1:] == [tokenizer._token_end]), -1, -1)
     parts = [(start, end, tokens[start : len(tokens) - end]) for start in starts for end in ends]
@@ -115,3 +116,47 @@ def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int
     count = len(tokens) - starts - ends
     body = [offsets[start:end] for start, end in spans[first : first + count]]
     return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]
+
+
+def rematch_pieces(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int]]:
+    """The work of `rematch` for tokenizers whose library tells the places of the pieces it makes.
+
+    Args:
+        tokenizer: the tokenizer; its `_word_indices` returns the pieces of a word, each with indices into the word.
+        text: the text.
+        tokens: its pieces.
+
+    Returns:
+        For every piece the indices of its characters.
+
+    Raises:
+        ValueError: a piece does not come from the text.
+    """
+    own = _pieces_with_indices(tokenizer, text)
+    place = locate(tokenizer, [tokenizer._token_translate.get(piece) or piece for piece, _ in own], tokens)
+    if place is None:
+        raise ValueError("tokens are not pieces of this text; pass what tokenize returned, or a part of it")
+    starts, ends, first = place
+    count = len(tokens) - starts - ends
+    body = [indices for _, indices in own[first : first + count]]
+    return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]
+
+
+def _pieces_with_indices(tokenizer: Any, text: str) -> list[tuple[str, list[int]]]:
+    """Pieces of a text before translation, each with the indices of its characters that are not blanks."""
+    result: list[tuple[str, list[int]]] = []
+    start = 0
+    for index, part in enumerate([text] if tokenizer._literals is None else tokenizer._literals.split(text)):
+        if index % 2:
+            result.append((part, list(range(start, start + len(part)))))
+        elif part:
+            place = start
+            for word in [part] if tokenizer._pre_tokenize is None else tokenizer._pre_tokenize(part):
+                found = text.find(word, place)
+                if found < 0:
+                    raise ValueError(f"pre_tokenize returned {word!r}, which is not in the text: no indices for it")
+                for piece, indices in tokenizer._word_indices(word):
+                    result.append((piece, [found + at for at in indices]))
+                place = found + len(word)
+        start += len(part)
+    return result

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bert4keras2.tokenizers.base import TokenizerBase, check_text
 from bert4keras2.tokenizers.characters import is_control, is_space
-from bert4keras2.tokenizers.rematch import locate
+from bert4keras2.tokenizers.rematch import rematch_pieces
 
 __all__ = ["SpTokenizer"]
 
 _BLANK = "\u2581"  # how SentencePiece writes a blank
+# fairseq numbers four special tokens itself and puts the model's other pieces after them, the mask token at the end.
+_FAIRSEQ_IDS = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
+_FAIRSEQ_FIRST = ["<unk>", "<s>", "</s>"]  # the first pieces of a model that it so numbers
 
 
 def _load_model(path: str | os.PathLike):
@@ -50,11 +53,14 @@ class SpTokenizer(TokenizerBase):
             `jieba_pre_tokenize()`.
         token_translate: piece of the text -> piece to use instead of it; `decode` translates back.
         never_split: pieces that stay whole where they occur literally in a text.
+        layout: None for the ids of the model; `'fairseq'` for those of XLM-RoBERTa: `<s>`, `<pad>`, `</s>`, `<unk>`
+            are 0 to 3, the model's piece i >= 3 is i + 1, `<mask>` comes last. A text is then `<s> A </s>` (`[CLS]` and
+            `[SEP]` stand for these two), a pair `<s> A </s> </s> B </s>`, and all segment ids are 0.
 
     Raises:
         ImportError: the package sentencepiece is not installed.
         FileNotFoundError, IsADirectoryError: there is no such file.
-        ValueError: the file is not a SentencePiece model, or lacks a piece of `never_split`.
+        ValueError: the file is not a SentencePiece model, lacks a piece of `never_split`, or does not fit the layout.
     """
 
     def __init__(
@@ -65,13 +71,23 @@ class SpTokenizer(TokenizerBase):
         pre_tokenize: Callable[[str], Iterable[str]] | str | None = None,
         token_translate: Mapping[str, str] | None = None,
         never_split: Iterable[str] | None = None,
+        layout: str | None = None,
     ) -> None:
+        if layout not in (None, "fairseq"):
+            raise ValueError(f"layout={layout!r} is unknown; use 'fairseq', or None for the ids of the model")
+        if layout == "fairseq":
+            token_start = "<s>" if token_start == "[CLS]" else token_start
+            token_end = "</s>" if token_end == "[SEP]" else token_end
         super().__init__(token_start, token_end, pre_tokenize, token_translate, never_split)
         self.sp_model = _load_model(sp_model_path)
         self._vocab_size = self.sp_model.GetPieceSize()
         pad, unk = self.sp_model.pad_id(), self.sp_model.unk_id()
         self._token_pad = self.sp_model.IdToPiece(pad) if pad >= 0 else None
         self._token_unk = self.sp_model.IdToPiece(unk)
+        self._fixed_ids: dict[str, int] = {}  # ids that the layout gives to special tokens
+        self._shift, self._unknown_id, self._unknown_piece = 0, unk, unk
+        if layout == "fairseq":
+            self._set_fairseq_ids(os.fspath(sp_model_path))
         missing = [token for token in self._never_split if not self._has_piece(token)]
         if missing:
             raise ValueError(f"never_split: {', '.join(missing)} are not pieces of the model")
@@ -80,8 +96,22 @@ class SpTokenizer(TokenizerBase):
             if token is not None:
                 setattr(self, f"_token_{role}_id", self.token_to_id(token))
 
+    def _set_fairseq_ids(self, path: str) -> None:
+        first = [self.sp_model.IdToPiece(id) for id in range(min(3, self._vocab_size))]
+        if first != _FAIRSEQ_FIRST:
+            raise ValueError(
+                f"layout='fairseq' is for models that begin with the pieces {', '.join(_FAIRSEQ_FIRST)}, but {path!r} "
+                f"begins with {', '.join(first)}; leave layout out to have the ids of the model"
+            )
+        # The three pieces in front make room for four special tokens; the mask token comes after all others.
+        self._shift, self._vocab_size = 1, self._vocab_size + 2
+        self._fixed_ids = {**_FAIRSEQ_IDS, "<mask>": self._vocab_size - 1}
+        self._unknown_id = self._fixed_ids["<unk>"]
+        self._token_pad, self._token_mask = "<pad>", "<mask>"
+        self._pattern, self._second_segment = "S*EE*E", 0
+
     def _has_piece(self, token: str) -> bool:
-        return self.token_to_id(token) != self.sp_model.unk_id() or token == self._token_unk
+        return self.token_to_id(token) != self._unknown_id or token == self._token_unk
 
     def _special_id(self, role: str) -> int:
         token = getattr(self, f"_token_{role}", None)
@@ -111,7 +141,10 @@ class SpTokenizer(TokenizerBase):
         Returns:
             Its id, or that of the unknown piece.
         """
-        return self.sp_model.PieceToId(token)
+        if token in self._fixed_ids:
+            return self._fixed_ids[token]
+        id = self.sp_model.PieceToId(token)
+        return self._unknown_id if id == self._unknown_piece else id + self._shift
 
     def id_to_token(self, id: int) -> str:
         """Piece of an id.
@@ -127,11 +160,16 @@ class SpTokenizer(TokenizerBase):
         """
         if id < 0:
             raise ValueError(f"id {id!r} is negative; ids of this model are 0 to {self._vocab_size - 1}")
-        return self.sp_model.IdToPiece(int(id)) if id < self._vocab_size else ""
+        if id >= self._vocab_size:
+            return ""
+        fixed = next((token for token, place in self._fixed_ids.items() if place == id), None)
+        return self.sp_model.IdToPiece(int(id) - self._shift) if fixed is None else fixed
 
     def _is_special(self, id: int) -> bool:
         """Whether an id stands for no text: control, unknown and unused pieces."""
-        model = self.sp_model
+        if id in self._fixed_ids.values():
+            return True
+        model, id = self.sp_model, id - self._shift
         return model.IsControl(id) or model.IsUnknown(id) or model.IsUnused(id)
 
     def _is_decodable(self, id: int) -> bool:
@@ -153,8 +191,10 @@ class SpTokenizer(TokenizerBase):
         """
         pieces = self.ids_to_tokens(ids) if tokens is None else list(tokens)
         back = self._token_translate_inv
-        known = [self.token_to_id(back.get(piece) or piece) for piece in pieces if piece]
-        return self.sp_model.DecodeIds(known)
+        pieces = [back.get(piece) or piece for piece in pieces if piece]
+        # Special tokens that only the layout has stand for no text.
+        own = [piece for piece in pieces if piece not in self._fixed_ids or piece in _FAIRSEQ_FIRST]
+        return self.sp_model.DecodeIds([self.sp_model.PieceToId(piece) for piece in own])
 
     def rematch(self, text: str, tokens: list[str]) -> list[list[int]]:
         """Where each piece stands in the text.
@@ -171,34 +211,7 @@ class SpTokenizer(TokenizerBase):
             ValueError: a piece does not come from the text.
         """
         check_text(text, "text")
-        tokens = list(tokens)
-        own = self._pieces_with_indices(text)
-        place = locate(self, [self._token_translate.get(piece) or piece for piece, _ in own], tokens)
-        if place is None:
-            raise ValueError("tokens are not pieces of this text; pass what tokenize returned, or a part of it")
-        starts, ends, first = place
-        count = len(tokens) - starts - ends
-        body = [indices for _, indices in own[first : first + count]]
-        return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]
-
-    def _pieces_with_indices(self, text: str) -> list[tuple[str, list[int]]]:
-        """Pieces of a text before translation, each with the indices of its characters that are not blanks."""
-        result: list[tuple[str, list[int]]] = []
-        start = 0
-        for index, part in enumerate([text] if self._literals is None else self._literals.split(text)):
-            if index % 2:
-                result.append((part, list(range(start, start + len(part)))))
-            elif part:
-                place = start
-                for word in [part] if self._pre_tokenize is None else self._pre_tokenize(part):
-                    found = text.find(word, place)
-                    if found < 0:
-                        raise ValueError(f"pre_tokenize returned {word!r}, which is not in the text: no indices for it")
-                    for piece, indices in self._word_indices(word):
-                        result.append((piece, [found + at for at in indices]))
-                    place = found + len(word)
-            start += len(part)
-        return result
+        return rematch_pieces(self, text, list(tokens))
 
     def _word_indices(self, word: str) -> list[tuple[str, list[int]]]:
         pieces = self._pieces(word)

@@ -7,15 +7,16 @@ from typing import Any
 
 __all__ = ["PATTERNS", "check_maxlen", "check_pattern", "cut", "cut_index", "pair_lengths"]
 
-# Shapes of a pair: S start token, * text, E end token. The second start token is left out in the usual one.
-PATTERNS = ("S*E*E", "S*ESE")
+# Shapes of a pair: S start token, * text, E end token. BERT leaves out the second start token, RoBERTa puts a second
+# end token in its place.
+PATTERNS = ("S*E*E", "S*ESE", "S*EE*E")
 
 
 def check_pattern(pattern: str) -> str:
     """Returns the pattern if it is known.
 
     Args:
-        pattern: `'S*E*E'` or `'S*ESE'`.
+        pattern: `'S*E*E'`, `'S*ESE'` or `'S*EE*E'`.
 
     Returns:
         The same.

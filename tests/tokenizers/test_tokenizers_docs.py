@@ -11,6 +11,7 @@ import pytest
 def test_snippets(tmp_path, monkeypatch):
     pytest.importorskip("jieba")
     pytest.importorskip("sentencepiece")
+    pytest.importorskip("tokenizers")
     page = Path(__file__).parents[2] / "docs" / "tokenizers.md"
     if not page.exists():
         pytest.skip("the documentation is not part of this installation")

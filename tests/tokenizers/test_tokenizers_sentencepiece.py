@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,3 +82,100 @@ def test_text_must_be_a_string(t5):
             t5.tokenize(bad)
         with pytest.raises(TypeError, match="first_text"):
             t5.encode(bad)
+
+
+# ---------------------------------------------------------------- fairseq's layout, that of XLM-RoBERTa
+
+SENTENCES = [
+    "我爱北京天安门",
+    "今天天气不错",
+    "hello world, this is a test",
+    "the quick brown fox",
+    "2024 123 456",
+] * 20
+TEXTS = ["", " ", "hello  world", "我爱北京\u3000hello", "a\tb\r\nc", "😀😀 x😀", "ＡＢＣ①", "𠀀龘 吗？", "isn't 3.14"]
+
+
+@pytest.fixture(scope="module")
+def xlm_path(tmp_path_factory) -> Path:
+    """A model that begins with <unk>, <s>, </s>, in a folder of its own."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    content = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES), model_writer=content, vocab_size=70, hard_vocab_limit=False,
+        character_coverage=1.0, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, minloglevel=2,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("xlm") / "sentencepiece.bpe.model"
+    path.write_bytes(content.getvalue())
+    return path
+
+
+@pytest.fixture(scope="module")
+def xlm(xlm_path) -> SpTokenizer:
+    return SpTokenizer(xlm_path, layout="fairseq")
+
+
+def test_fairseq_ids(xlm, xlm_path):
+    own = SpTokenizer(xlm_path, token_start=None, token_end=None)
+    size = own.vocab_size
+    assert xlm.vocab_size == xlm._vocab_size == size + 2
+    ids = (xlm.start_id, xlm.pad_id, xlm.end_id, xlm.unk_id, xlm.mask_id)
+    assert ids == (0, 1, 2, 3, size + 1) and xlm._token_pad_id == 1
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *own.ids_to_tokens(range(3, size)), "<mask>"]
+    assert xlm.ids_to_tokens(range(size + 2)) == tokens and xlm.tokens_to_ids(tokens) == list(range(size + 2))
+    assert xlm.id_to_token(size + 2) == "" and xlm.token_to_id("no such") == 3
+    for text in TEXTS:
+        assert xlm.encode(text)[0] == [0, *(id + 1 if id else 3 for id in own.encode(text)[0]), 2]
+    decodable = [xlm._is_decodable(id) for id in (0, 1, 2, 3, 4, size, size + 1, size + 2)]
+    assert decodable == [False, False, False, False, True, True, False, False]
+
+
+def test_fairseq_ids_are_those_of_transformers(xlm, xlm_path):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("tokenizers")
+    theirs = transformers.XLMRobertaTokenizerFast.from_pretrained(xlm_path.parent)
+    assert len(theirs) == xlm.vocab_size
+    for text in TEXTS:
+        assert xlm.encode(text)[0] == theirs(text)["input_ids"], text
+        assert xlm.encode(text, "我爱 test")[0] == theirs(text, "我爱 test")["input_ids"], text
+        assert xlm.encode(text, maxlen=5)[0] == theirs(text, max_length=5, truncation=True)["input_ids"]
+    batch = theirs(TEXTS, TEXTS[::-1], padding=True)["input_ids"]
+    assert xlm.encode_batch(TEXTS, TEXTS[::-1])[0].tolist() == batch
+    mask = SpTokenizer(xlm_path, layout="fairseq", never_split=["<mask>"])
+    assert mask.encode("hello <mask> 北京")[0] == theirs("hello <mask> 北京")["input_ids"]
+
+
+def test_fairseq_pairs(xlm):
+    ids, segments = xlm.encode("我爱", "test")
+    a, b = xlm.encode("我爱")[0][1:-1], xlm.encode("test")[0][1:-1]
+    assert ids == [0, *a, 2, 2, *b, 2] and segments == [0] * len(ids)
+    assert xlm.encode("我爱", "test", pattern="S*E*E")[0] == [0, *a, 2, *b, 2]
+    assert xlm.encode("我爱", "test", pattern="S*ESE")[0] == [0, *a, 2, 0, *b, 2]
+    assert xlm.encode("我爱", "test", maxlen=6, truncate_from="left")[0] == [0, a[-1], 2, 2, b[-1], 2]
+    for maxlen in (None, 4, 7, 8):
+        for side in ("left", "right", 1):
+            rows, kinds = xlm.encode_batch(TEXTS, TEXTS[::-1], maxlen, truncate_from=side)
+            assert not kinds.any()
+            for row, first, second in zip(rows.tolist(), TEXTS, TEXTS[::-1], strict=True):
+                expected = xlm.encode(first, second, maxlen, truncate_from=side)[0]
+                assert row == expected + [1] * (len(row) - len(expected))
+                assert maxlen is None or len(expected) <= maxlen
+    with pytest.raises(ValueError, match="maxlen=3 leaves no room: the 4 special tokens"):
+        xlm.encode_batch(["a"], ["b"], maxlen=3)
+
+
+def test_fairseq_decode_and_places(xlm):
+    assert xlm.decode(xlm.encode_batch(["hello 我爱北京", "a"])[0][1]) == "a"
+    assert xlm.decode([0, *xlm.encode("hello 我爱")[0], xlm.mask_id, 1, 1]) == "hello 我爱"
+    assert xlm.decode([3, xlm.vocab_size, 2]) == " ⁇ "
+    tokens = xlm.tokenize("hello 龘 北京")
+    places = xlm.rematch("hello 龘 北京", tokens)
+    assert tokens[0] == "<s>" and sum(places, []) == [0, 1, 2, 3, 4, 6, 8, 9]
+    assert pickle.loads(pickle.dumps(xlm)).encode("我们", "a") == xlm.encode("我们", "a")
+
+
+def test_layout_must_fit(sp_path):
+    with pytest.raises(ValueError, match="layout='xlm' is unknown; use 'fairseq', or None"):
+        SpTokenizer(sp_path, layout="xlm")
+    with pytest.raises(ValueError, match=r"begin with the pieces <unk>, <s>, </s>, but .*sp\.model' begins with <pad>"):
+        SpTokenizer(sp_path, layout="fairseq")
