@@ -76,9 +76,8 @@ def read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) 
     Raises:
         ValueError: if it puts something else than at most one token before and one after a text.
     """
-    parts = processor.get("processors", []) if processor and processor["type"] == "Sequence" else [processor]
-    # ByteLevel only trims offsets.
-    parts = [part for part in parts if part is not None and part["type"] != "ByteLevel"]
+    parts = [] if processor is None else processor.get("processors", [processor])
+    parts = [part for part in parts if part["type"] != "ByteLevel"]  # which only trims offsets
     if not parts:
         return Layout()
     kind = parts[0]["type"]

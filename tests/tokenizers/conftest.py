@@ -68,3 +68,15 @@ def lower(tokenizers) -> Tokenizer:
 def tiny_vocab() -> dict[str, int]:
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "我", "爱", "ab", "##c", "d", ",", "[", "mask", "]"]
     return {token: index for index, token in enumerate(tokens)}
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    """For each kind of toy tokenizers a folder with its tokenizer.json."""
+    from toy_tokenizers import KINDS
+
+    found = {}
+    for name, make in KINDS.items():
+        found[name] = tmp_path_factory.mktemp(name)
+        make().save(str(found[name] / "tokenizer.json"))
+    return found

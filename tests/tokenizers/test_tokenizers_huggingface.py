@@ -1,129 +1,17 @@
-"""tokenizer.json, vocab.json with merges.txt: ids of the reference libraries, special tokens, places, errors."""
+"""Tokenizers over a tokenizer.json: ids of the library, special tokens, truncation, places, decoding."""
 
 from __future__ import annotations
 
-import json
 import pickle
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+pytest.importorskip("tokenizers")
+
+from toy_tokenizers import KINDS, TEXTS, library, roberta, write
+
 from bert4keras2.tokenizers import HuggingFaceTokenizer, Tokenizer
-
-library = pytest.importorskip("tokenizers")
-
-SENTENCES = [
-    "hello world",
-    "The quick brown fox isn't lazy.",
-    "我爱北京天安门",
-    "今天天气不错 2024",
-    "hello 😀 wörld",
-] * 3
-TEXTS = [
-    "",
-    " ",
-    "hello world",
-    " hello  world ",
-    "The quick\t\tfox\r\n jumps\n",
-    "我爱北京天安门",
-    "我们今天去 hello 吗？",
-    "😀👨\u200d👩\u200d👧",
-    "x😀y 𠀀龘",
-    "1234567890 3.14 2024",
-    "isn't it",
-    "naïve Ünïcode ＡＢＣ",
-    "a\u3000b\xa0c",
-    "<|endofte",
-    "\x00\u200b\ufeff",
-]
-BYTES = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-def byte_level(special: list[str], **prefix: bool):
-    """A byte-level BPE of about forty merges."""
-    tokenizer = library.Tokenizer(library.models.BPE())
-    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=prefix.get("prefix", False))
-    tokenizer.decoder = library.decoders.ByteLevel()
-    alphabet = library.pre_tokenizers.ByteLevel.alphabet()
-    trainer = library.trainers.BpeTrainer(
-        vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
-    return tokenizer
-
-
-def word_piece():
-    tokenizer = library.Tokenizer(library.models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = library.normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = library.decoders.WordPiece()
-    trainer = library.trainers.WordPieceTrainer(vocab_size=90, special_tokens=WORDS, show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES, trainer)
-    tokenizer.post_processor = template(tokenizer, "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
-    return tokenizer
-
-
-def unigram():
-    """As the files of XLM-RoBERTa are: fairseq's special tokens around the pieces."""
-    tokenizer = library.Tokenizer(library.models.Unigram())
-    tokenizer.normalizer = library.normalizers.NFKC()
-    space = library.pre_tokenizers.Metaspace()
-    tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([library.pre_tokenizers.WhitespaceSplit(), space])
-    tokenizer.decoder = library.decoders.Metaspace()
-    trainer = library.trainers.UnigramTrainer(
-        vocab_size=80, special_tokens=BYTES[:4], unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
-    tokenizer.add_special_tokens([library.AddedToken("<mask>", lstrip=True)])
-    tokenizer.post_processor = template(tokenizer, "<s> $A </s>", "<s> $A </s> </s> $B </s>")
-    return tokenizer
-
-
-def template(tokenizer, single: str, pair: str):
-    names = {item.split(":")[0] for item in (single + " " + pair).split() if item[0] != "$"}
-    special = [(name, tokenizer.token_to_id(name)) for name in sorted(names)]
-    return library.processors.TemplateProcessing(single=single, pair=pair, special_tokens=special)
-
-
-def roberta():
-    tokenizer = byte_level(BYTES)
-    tokenizer.post_processor = library.processors.RobertaProcessing(("</s>", 2), ("<s>", 0), True, False)
-    return tokenizer
-
-
-def t5():
-    tokenizer = unigram()
-    tokenizer.post_processor = template(tokenizer, "$A </s>", "$A </s> $B </s>")
-    return tokenizer
-
-
-def llama():
-    """A start token before either text and no end token, after a processor that trims offsets only."""
-    tokenizer = byte_level(BYTES, prefix=True)
-    parts = [library.processors.ByteLevel(), template(tokenizer, "<s> $A", "<s> $A <s>:1 $B:1")]
-    tokenizer.post_processor = library.processors.Sequence(parts)
-    return tokenizer
-
-
-KINDS = {
-    "gpt2": lambda: byte_level(["<|endoftext|>"]), "roberta": roberta, "bert": word_piece, "xlm": unigram, "t5": t5,
-    "llama": llama,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> dict[str, Path]:
-    """For each kind a folder with its tokenizer.json."""
-    found = {}
-    for name, make in KINDS.items():
-        found[name] = tmp_path_factory.mktemp(name)
-        make().save(str(found[name] / "tokenizer.json"))
-    return found
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -131,24 +19,6 @@ def both(request, folders):
     """Our tokenizer and the library's of the same file."""
     path = folders[request.param] / "tokenizer.json"
     return HuggingFaceTokenizer(path), library.Tokenizer.from_file(str(path))
-
-
-@pytest.fixture
-def byte_files(tmp_path):
-    """Writes the vocab.json and merges.txt of a byte-level BPE into a folder, without a tokenizer.json."""
-
-    def write(*special: str, **files: dict) -> Path:
-        byte_level(list(special)).model.save(str(tmp_path))
-        for name, content in files.items():
-            (tmp_path / f"{name}.json").write_text(json.dumps(content))
-        return tmp_path
-
-    return write
-
-
-def write(tokenizer, path: Path) -> Path:
-    tokenizer.save(str(path / "tokenizer.json"))
-    return path / "tokenizer.json"
 
 
 def test_ids_are_those_of_the_library(both):
@@ -328,113 +198,6 @@ def test_options_of_all_tokenizers(folders):
     assert pickle.loads(pickle.dumps(whole)).encode("a 龘") == whole.encode("a 龘")
 
 
-def test_vocab_and_merges(byte_files, folders):
-    folder = byte_files(*BYTES)
-    tokenizer = HuggingFaceTokenizer(folder)
-    assert (tokenizer._token_start, tokenizer._token_end, tokenizer._token_pad) == ("<s>", "</s>", "<pad>")
-    plain = HuggingFaceTokenizer(folders["roberta"])
-    for text in TEXTS:
-        assert tokenizer.encode(text, "我") == plain.encode(text, "我")
-    # A mask stands for a word with its blank.
-    assert tokenizer.tokenize("我 <mask>")[1:-1] == [*plain.tokenize("我")[1:-1], "<mask>"]
-    shutil.copy(folder / "vocab.json", folder / "encoder.json")
-    shutil.move(folder / "merges.txt", folder / "vocab.bpe")
-    assert HuggingFaceTokenizer(folder / "encoder.json").encode("hello") == tokenizer.encode("hello")
-    with pytest.raises(FileNotFoundError, match="no file .*merges.txt; the vocabulary beside it"):
-        HuggingFaceTokenizer(folder / "vocab.json")
-
-
-def test_companion_files(byte_files):
-    mask = {"content": "<mask>", "lstrip": False}
-    added = {"added_tokens_decoder": {"301": {"content": "[E2]", "special": True}}}
-    folder = byte_files(
-        *BYTES,
-        special_tokens_map={"mask_token": mask, "unk_token": "<unk>"},
-        tokenizer_config={"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "bos_token": "</s>", **added},
-        added_tokens={"[E1]": 300},
-    )
-    tokenizer = HuggingFaceTokenizer(folder)
-    assert tokenizer.tokenize("a <mask>[E1][E2]") == ["</s>", "a", "\u0120", "<mask>", "[E1]", "[E2]"]
-    assert tokenizer.vocab_size == 302 and tokenizer._pattern == "S*E*E"
-    assert tokenizer.decode(tokenizer.encode("a[E1][E2]")[0]) == "a[E1]"
-    (folder / "added_tokens.json").write_text('{"[E1]": 305}')
-    with pytest.raises(ValueError, match=r"vocab.json: the added token '\[E.\]' should have the id 30."):
-        HuggingFaceTokenizer(folder)
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer"}')
-    with pytest.raises(
-        ValueError, match=r"of a CLIPTokenizer.*expected one of GPT2Tokenizer, RobertaTokenizer, .*save"
-    ):
-        HuggingFaceTokenizer(folder)
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": ')
-    with pytest.raises(ValueError, match=r"tokenizer_config\.json is not a JSON file"):
-        HuggingFaceTokenizer(folder)
-
-
-def test_damaged_vocab_and_merges(byte_files):
-    folder = byte_files("<|endoftext|>")
-    merges = (folder / "merges.txt").read_text(encoding="utf-8")
-    (folder / "merges.txt").write_text("\ufeff" + merges, encoding="utf-8", newline="\r\n")
-    assert HuggingFaceTokenizer(folder).encode("hello")[0]
-    (folder / "merges.txt").write_text(merges + "one\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"merges.txt, line \d+: expected two tokens .* not 'one'"):
-        HuggingFaceTokenizer(folder)
-    (folder / "merges.txt").write_text(merges + "no such\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"vocab.json and merges.txt do not fit together"):
-        HuggingFaceTokenizer(folder)
-    (folder / "vocab.json").write_text('{"a": "b"}')
-    with pytest.raises(ValueError, match=r"vocab.json is neither a tokenizer.json .* nor the vocabulary"):
-        HuggingFaceTokenizer(folder)
-
-
-def test_damaged_files(folders, tmp_path):
-    path = tmp_path / "tokenizer.json"
-    content = (folders["gpt2"] / "tokenizer.json").read_text(encoding="utf-8")
-    path.write_text("\ufeff" + content, encoding="utf-8")
-    assert HuggingFaceTokenizer(path).vocab_size == 300
-    for bad in ("", content[:1000], "garbage", "[]", "{}"):
-        path.write_text(bad, encoding="utf-8")
-        with pytest.raises(ValueError, match=r"tokenizer\.json (is not a JSON file|should hold|is neither)"):
-            HuggingFaceTokenizer(path)
-    file = json.loads(content)
-    path.write_text(json.dumps({**file, "model": {**file["model"], "type": "Foo"}}))
-    with pytest.raises(ValueError, match=r"tokenizer\.json: the model type 'Foo' is unknown; expected one of BPE, Wo"):
-        HuggingFaceTokenizer(path)
-    path.write_text(json.dumps({**file, "pre_tokenizer": {"type": "Foo"}}))
-    with pytest.raises(ValueError, match=r"tokenizer\.json is not a tokenizer\.json that tokenizers \d.* reads"):
-        HuggingFaceTokenizer(path)
-    with pytest.raises(FileNotFoundError, match=r"no file .*none\.json"):
-        HuggingFaceTokenizer(tmp_path / "none.json")
-    path.rename(tmp_path / "other.txt")
-    with pytest.raises(
-        FileNotFoundError, match=r"no tokenizer.json, nor vocab.json with merges.txt; it has 'other.txt'"
-    ):
-        HuggingFaceTokenizer(tmp_path)
-
-
-def test_unusual_templates(tmp_path):
-    tokenizer = roberta()
-    tokenizer.post_processor = template(tokenizer, "<s> <mask> $A </s>", "$A $B")
-    path = write(tokenizer, tmp_path)
-    with pytest.raises(ValueError, match=r"puts <s> <mask> A </s> for a text A; supported is one token before"):
-        HuggingFaceTokenizer(path)
-    assert HuggingFaceTokenizer(path, token_start="<mask>", token_end=None).encode("")[0] == [4]
-    tokenizer.post_processor = template(tokenizer, "<s> $A </s>", "<s> $A <mask> $B </s>")
-    odd = HuggingFaceTokenizer(write(tokenizer, tmp_path))
-    assert odd.encode("")[0] == [0, 2] and odd.encode_batch(["", ""])[0].tolist() == [[0, 2]] * 2
-    for call in (lambda: odd.encode("", ""), lambda: odd.encode_batch([""], [""])):
-        with pytest.raises(ValueError, match=r"pattern='<s> A <mask> B </s>' is unknown; use one of 'S\*E\*E'"):
-            call()
-    assert odd.encode("", "", pattern="S*E*E")[0] == [0, 2, 2]
-
-
-def test_without_the_library(folders, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(ImportError, match=r'pip install "bert4keras2\[tokenizers\]"'):
-        HuggingFaceTokenizer(folders["gpt2"])
-    code = "import sys, bert4keras2.tokenizers; sys.exit('tokenizers' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_texts_must_be_sound(folders):
     tokenizer = HuggingFaceTokenizer(folders["gpt2"])
     for call in (tokenizer.tokenize, tokenizer.encode, lambda text: tokenizer.encode_batch(["a", text])):
@@ -442,22 +205,3 @@ def test_texts_must_be_sound(folders):
             call("a\ud800b")
         with pytest.raises(TypeError, match="must be a str"):
             call(b"abc")
-
-
-@pytest.mark.parametrize("name, special", [("Roberta", BYTES), ("GPT2", ["<|endoftext|>"])])
-def test_ids_are_those_of_transformers(name, special, byte_files, tmp_path):
-    transformers = pytest.importorskip("transformers")
-    folder = byte_files(*special, config={"model_type": name.lower()})
-    theirs = getattr(transformers, f"{name}TokenizerFast").from_pretrained(folder)
-    theirs.save_pretrained(tmp_path / "saved")
-    for path in (folder, tmp_path / "saved"):
-        ours = HuggingFaceTokenizer(path)
-        for text in TEXTS:
-            assert ours.encode(text)[0] == theirs(text)["input_ids"]
-            assert ours.encode(text, "我们")[0] == theirs(text, "我们")["input_ids"]
-            for size in (4, 5, 8):
-                assert ours.encode(text, maxlen=size)[0] == theirs(text, max_length=size, truncation=True)["input_ids"]
-        if name == "Roberta":
-            batch = theirs(TEXTS, padding=True)["input_ids"]
-            assert ours.encode_batch(TEXTS)[0].tolist() == batch
-        assert ours.vocab_size == len(theirs)
