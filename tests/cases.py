@@ -60,6 +60,9 @@ CASES: dict[str, dict[str, Any]] = {
     "gpt2-conditional": {"model": "gpt2", "condition": True},
     "gpt2_ml-lm": {"model": "gpt2_ml", "application": "lm", "embedding_size": 8},
     "simbert": {"model": "simbert"},
+    "ernie-tasks": {"model": "ernie", "task_vocab_size": 4, "task_id": 2, "with_mlm": True},
+    "xlm_roberta-mlm": {"model": "xlm_roberta", "with_mlm": True, "with_pool": True},
+    "xlm_roberta-lm": {"model": "xlm_roberta", "application": "lm", "max_position_embeddings": 26},
     "t5.1.0": {"model": "t5"},
     "t5.1.0-decoder": {"model": "t5.1.0_decoder", "embedding_size": 8},
     "t5.1.1": {"model": "t5.1.1", "hidden_act": ["gelu", "linear"], "attention_head_size": 6},
@@ -93,7 +96,8 @@ def batch(transformer: Any, length: int = LENGTH, rows: int = 3, seed: int = 1) 
     """Return arrays for the inputs of a model, by name; row r ends with r padded positions."""
     random = np.random.RandomState(seed)
     visible = real(length, rows)
-    tokens = random.randint(1, VOCABULARY, (rows, length)) * visible
+    pad = transformer.config.pad_id
+    tokens = np.where(visible, np.maximum(random.randint(1, VOCABULARY, (rows, length)), pad + 1), pad)
     segments = (np.arange(length) >= length // 2)[None] * visible
     positions = np.tile(np.arange(length)[::-1] % 7, (rows, 1))
     answer = random.randint(1, VOCABULARY, (rows, length)) * visible

@@ -66,7 +66,9 @@ def where_from(folder: str | os.PathLike[str]) -> str:
     package = find_released(name) or find_released(name, close=True)
     if package is None:
         return ""
-    return f" The released package {_nearest(name, package)} is to be had from github.com/{package.project}."
+    if package.project:
+        return f" The released package {_nearest(name, package)} is to be had from github.com/{package.project}."
+    return f" {_nearest(name, package)} is on the Hugging Face hub: from_hub({package.hub!r}) or one of its sizes."
 
 
 def _nearest(name: str, package: Released) -> str:
@@ -82,7 +84,8 @@ def markdown_table() -> str:
     """Return the table of the documentation, one line a package."""
     lines = ["| folder | arguments | tokenizer | published at |", "| --- | --- | --- | --- |"]
     for package in released():
-        where = f"github.com/{package.project}" + (f"; hub: `{package.hub}`" if package.hub else "")
+        places = [f"github.com/{package.project}"] if package.project else []
+        where = "; ".join(places + ([f"hub: `{package.hub}`"] if package.hub else []))
         name = f"`{package.name}`" + (f" ({package.note})" if package.note else "")
         arguments = "" if package.model == "bert" and not package.options else f"`{_arguments(package)}`"
         tokenizer = package.tokenizer.split(":")[0]

@@ -57,7 +57,7 @@ def prefill(
     Args:
         transformer: the `Transformer`, or a T5's decoder.
         inputs: token ids (R, P) and the other inputs of the model; for a decoder [states (R, S, C), token ids].
-            Prompts are padded with 0 at the end.
+            Prompts are padded at the end.
         lengths: (R,) how many tokens each prompt has.
         capacity: N, how many tokens may follow.
         condition: (R, D) value of `layer_norm_cond`, () if the model has none.
@@ -81,7 +81,9 @@ def prefill(
     }
     cross = {name: tuple(pair) for name, pair in context.collected.items() if name in context.crosses}
     after = ops.zeros((tokens.shape[0], capacity), dtype="bool")
-    return logits[:, 0], Cache(attention, cross, lengths, padding_mask(tokens), after, condition, memory)
+    return logits[:, 0], Cache(
+        attention, cross, lengths, padding_mask(tokens, transformer.config.pad_id), after, condition, memory
+    )
 
 
 def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
@@ -100,7 +102,7 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) 
     length, room = cache.prompt.shape[1], capacity(cache)
     new = t + ops.arange(tokens.shape[1], dtype="int32")  # (T,) places behind the prompts
     places = ops.expand_dims(ops.arange(room, dtype="int32"), 0)
-    after = ops.slice_update(cache.after, (0, t), ops.not_equal(tokens, 0))
+    after = ops.slice_update(cache.after, (0, t), ops.not_equal(tokens, transformer.config.pad_id))
     rows = ops.shape(tokens)[0]
     in_prompt = ops.broadcast_to(ops.expand_dims(cache.prompt, 1), (rows, tokens.shape[1], length))
     behind = ops.logical_and(ops.expand_dims(places <= ops.expand_dims(new, 1), 0), ops.expand_dims(after, 1))

@@ -114,10 +114,10 @@ class Prompter:
         raise TypeError(f"A prompt is a text, a list of ids or a tuple (ids, segments), not {text!r}")
 
     def arrays(self, prompts: list[Prompt]) -> list[np.ndarray]:
-        """Return the model's inputs (R, P) for prompts, padded with 0."""
+        """Return the model's inputs (R, P) for prompts, padded at the end."""
         # A table whose size is no multiple of 16 ends before the padding would.
         most = self.config.positions
-        first = [_padded([prompt.ids for prompt in prompts], most=most)]
+        first = [_padded([prompt.ids for prompt in prompts], most=most, pad_id=self.config.pad_id)]
         if self.config.segment_vocab_size:
             first.append(_padded([prompt.segments for prompt in prompts], most=most))
         if self.seq2seq:
@@ -137,11 +137,11 @@ class Prompter:
         return np.asarray([prompt.segments[-1] for prompt in prompts], "int32")
 
 
-def _padded(rows: list[list[int]], multiple: int = MULTIPLE, most: int | None = None) -> np.ndarray:
+def _padded(rows: list[list[int]], multiple: int = MULTIPLE, most: int | None = None, pad_id: int = 0) -> np.ndarray:
     longest = max(len(row) for row in rows)
     width = padded_length(longest, multiple) if multiple > 1 else longest
     width = width if most is None else max(longest, min(width, most))
-    array = np.zeros((len(rows), width), "int32")
+    array = np.full((len(rows), width), pad_id, "int32")
     for target, row in zip(array, rows, strict=True):
         target[: len(row)] = row
     return array

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.embeddings.compiled import Compiled
-from bert4keras2.embeddings.pooling import POOLINGS, vector_model
+from bert4keras2.embeddings.pooling import POOLINGS, pad_id_of, vector_model
 from bert4keras2.embeddings.whiten import Whitening, whitening
 from bert4keras2.models import build_transformer_model
 from bert4keras2.snippets.sequences import round_up
@@ -186,11 +186,11 @@ class SentenceEncoder:
         if self.prefix:
             texts = [self.prefix + text for text in texts]
         ids, segments = self.tokenizer.encode_batch(texts, pairs, maxlen=self.maxlen)
-        pad = self.tokenizer.__dict__.get("_token_pad_id", 0)
+        pad, known = self.tokenizer.__dict__.get("_token_pad_id", 0), pad_id_of(self.model)
         columns = np.arange(1, ids.shape[1] + 1)
         lengths = np.where(ids != pad, columns, 0).max(axis=1, initial=0)
-        if pad:  # models know padding by the id 0
-            ids = np.where(columns <= lengths[:, None], ids, 0)
+        if pad != known:
+            ids = np.where(columns <= lengths[:, None], ids, known)
         self._limits.check(dict(zip(self._names, self._inputs(ids, segments), strict=True)))
         order = np.argsort(-lengths, kind="stable")
         for start in range(0, len(order), self.batch_size):
@@ -198,6 +198,7 @@ class SentenceEncoder:
             shape = self._shape(len(rows), int(lengths[rows[0]]))
             columns = min(shape[1], ids.shape[1])
             batch = np.zeros((2, *shape), "int32")
+            batch[0] = known
             batch[0, : len(rows), :columns] = ids[rows, :columns]
             batch[1, : len(rows), :columns] = segments[rows, :columns]
             # Rows that only fill the batch are copies of a real one: no row is wholly padding.

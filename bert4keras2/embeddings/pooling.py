@@ -55,9 +55,15 @@ def vector_model(model: Any, pooling: str = "mean", output: Any = None) -> Model
         names = ", ".join(repr(tensor.name) for tensor in tokens)
         raise ValueError(f"a text fills one Input-Token, but the model has {names or 'none'}: use its encoder alone")
     # The first position counts even as padding, as it does in attention: an empty text without special tokens.
-    mask = ops.logical_or(ops.not_equal(tokens[0], 0), ops.cumsum(ops.ones_like(tokens[0]), axis=1) < 2)
+    mask = ops.logical_or(ops.not_equal(tokens[0], pad_id_of(graph)), ops.cumsum(ops.ones_like(tokens[0]), axis=1) < 2)
     vector = _pooled(model, graph, pooling, output, mask)
     return Model(graph.inputs, vector)
+
+
+def pad_id_of(graph: keras.Model) -> int:
+    """Return the token id that a model takes for padding."""
+    tables = (op for op in graph.operations if op.name.endswith("Embedding-Token"))
+    return next((table.pad_id for table in tables if hasattr(table, "pad_id")), 0)
 
 
 def _pooled(model: Any, graph: Any, pooling: str, output: Any, mask: Any) -> Any:

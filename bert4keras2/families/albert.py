@@ -61,6 +61,7 @@ ALBERT = Family(
     huggingface=HUGGINGFACE,
     model_type="albert",
     class_name="Albert",
+    names_embedding_size=True,
     telling_keys=("num_hidden_groups",),
     signs=(r"transformer/group_0|albert_layer_groups",),
     keys=lambda config: {"num_hidden_groups": 1, "inner_group_num": 1},
@@ -108,5 +109,6 @@ ALBERT_UNSHARED = Family(
     # Blocks that are no longer one are BERT's.
     model_type="bert",
     class_name="Bert",
+    causal_class="LMHeadModel",
     keys=lambda config: {"bert4keras2_family": "albert_unshared"},
 )

@@ -164,6 +164,7 @@ BERT = Family(
     huggingface=HUGGINGFACE,
     model_type="bert",
     class_name="Bert",
+    causal_class="LMHeadModel",
     # Chinese RoBERTa checkpoints are BERT trained longer (Cui et al., arXiv:1906.08101).
     other_names={"roberta": {}, "wobert": {}, "simbert": SIMILAR_SENTENCES},
     hints=("position_embeddings",),

@@ -31,6 +31,7 @@ class Config:
     attention_key_size: int | None = None
     max_position: int = 512
     segment_vocab_size: int = 2
+    task_vocab_size: int = 0  # rows of ERNIE's table of tasks; 0: there is none
     sequence_length: int | None = None
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
@@ -43,6 +44,8 @@ class Config:
     # Structure, from the family.
     family: str = "bert"
     stack: str = "single"  # single | encoder | decoder | seq2seq
+    pad_id: int = 0  # the token id that is padding
+    position_offset: int = 0  # rows of the position table before that of position 0
     position: str = "absolute"  # absolute | rotary | relative (vectors per distance) | bucketed (biases per distance)
     block: str = "attention"  # attention (with a feed-forward network after it) | gau
     attention_norm: str = "post"  # where a branch is normalised: post | pre | both | none
@@ -70,6 +73,7 @@ class Config:
     with_discriminator: bool | str = False
     final_activation: Any = None
     cross_position_bias: bool = True
+    task_id: int = 0
     hierarchical_position: bool | float | None = None
     custom_position_ids: bool = False
     shared_segment_embeddings: bool = False
@@ -101,7 +105,9 @@ class Config:
     @property
     def positions(self) -> int | None:
         """Number of positions that the model knows; None where any text fits."""
-        return table_positions(self.max_position, self.hierarchical_position) if self.position == "absolute" else None
+        if self.position != "absolute":
+            return None
+        return table_positions(self.max_position, self.hierarchical_position, self.position_offset)
 
     @property
     def rows(self) -> int:
@@ -110,9 +116,15 @@ class Config:
         return kept + len(self.compound_tokens or ())
 
 
-def table_positions(rows: int, hierarchical: bool | float | None = None) -> int:
-    """Return how many positions a table of learnt ones serves: its rows, or their square where they are combined."""
-    return rows**2 if hierarchical else rows
+def table_positions(rows: int, hierarchical: bool | float | None = None, offset: int = 0) -> int:
+    """Return how many positions a table of learnt ones serves: its rows, or their square where they are combined.
+
+    Args:
+        rows: of the table.
+        hierarchical: whether they are combined.
+        offset: rows before that of position 0.
+    """
+    return rows**2 if hierarchical else rows - offset
 
 
 # Spellings in JSON files, and the option that they set.
@@ -126,10 +138,10 @@ OPTIONS = {f.name for f in dataclasses.fields(Config)}
 STRUCTURE = {
     "family", "stack", "position", "block", "attention_norm", "feed_forward_norm", "share_blocks", "embedding_norm",
     "output_norm", "causal", "segments", "use_bias", "mapping_bias", "norm", "mlm_transform", "scores_name",
-    "tied_output", "output_scale", "pretrained_heads", "depth_init",
+    "tied_output", "output_scale", "pretrained_heads", "depth_init", "pad_id", "position_offset",
 }  # fmt: skip
-# Structure that a file may settle: how ours are saved, and Hugging Face's T5.
-FILE_STRUCTURE = {"output_scale", "tied_output"}
+# Structure that a file may settle: how ours are saved, Hugging Face's T5, RoBERTa's padding.
+FILE_STRUCTURE = {"output_scale", "tied_output", "pad_id", "position_offset"}
 # Options of the reference that have a replacement.
 GONE = {
     "attention_caches": "generation keeps keys and values by itself (bert4keras2.decoders.Generator, or use_cache ="

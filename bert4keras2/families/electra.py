@@ -40,6 +40,8 @@ ELECTRA = Family(
     huggingface=HUGGINGFACE,
     model_type="electra",
     class_name="Electra",
+    causal_class="ForCausalLM",
+    names_embedding_size=True,
     signs=(r"(^|/|\.)electra[/.]|discriminator_predictions",),
     released=(
         Released(

@@ -156,6 +156,8 @@ class Family:
         huggingface: names in Hugging Face folders; None if there is no layout.
         model_type: what Hugging Face's config.json calls it; "" if there is no layout.
         class_name: what the names of Hugging Face's classes begin with.
+        names_embedding_size: whether its config.json has the key `embedding_size` even where that is the width.
+        causal_class: what the name of its language model ends with; "" if it has none.
         other_names: what `model=` takes besides, with the options that each of these implies.
         other_layouts: layouts of TensorFlow files that are read and not written, each with a name that it alone holds.
         claims: (model_type with underscores, content of a JSON) -> whether such a configuration is of this family,
@@ -177,6 +179,8 @@ class Family:
     huggingface: Table | None = None
     model_type: str = ""
     class_name: str = ""
+    causal_class: str = ""
+    names_embedding_size: bool = False
     other_names: dict[str, dict[str, Any]] = field(default_factory=dict)
     other_layouts: tuple[tuple[str, Table], ...] = ()
     claims: Callable[[str, dict[str, Any]], bool] | None = None

@@ -41,6 +41,7 @@ GAU_ALPHA = Family(
     ),
     model_type="gau_alpha",
     class_name="GAUAlpha",
+    names_embedding_size=True,
     other_names={"gau": {}},
     signs=(r"GAU_alpha/|\.gau\.",),
     read=lambda file: {"num_attention_heads": 1, **file},  # the port names none

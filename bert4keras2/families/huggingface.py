@@ -115,7 +115,7 @@ def huggingface_config(config: Any) -> dict[str, Any]:
         )
     if config.stack == "decoder":
         raise ValueError("A decoder alone has no class there: save the whole model, or the encoder")
-    general = {"vocab_size": config.rows, "pad_token_id": 0, "initializer_range": config.initializer_range}
+    general = {"vocab_size": config.rows, "pad_token_id": config.pad_id, "initializer_range": config.initializer_range}
     # What only our models have: written where it is not as usual, and read back.
     usual = config.hidden_size // config.num_attention_heads
     if config.stack == "single" and config.head_size != usual:
@@ -130,8 +130,7 @@ def _like_bert(config: Any) -> dict[str, Any]:
     family, causal = page(config.family), config.application == "lm"
     heads = bool(config.with_nsp), bool(config.with_discriminator), bool(config.with_mlm)
     prefix, ending = family.class_name, HEADS.get(heads, "Model")
-    if causal and prefix in ("Bert", "RoFormer", "Electra"):
-        ending = "LMHeadModel" if prefix == "Bert" else "ForCausalLM"
+    ending = family.causal_class if causal and family.causal_class else ending
     content = {
         "architectures": [prefix + ending],
         "hidden_size": config.hidden_size,
@@ -146,6 +145,6 @@ def _like_bert(config: Any) -> dict[str, Any]:
         "layer_norm_eps": config.norm["epsilon"],
         "is_decoder": causal,
     }
-    if prefix not in ("Bert", "Nezha") or config.embedding_width != config.hidden_size:
+    if family.names_embedding_size or config.embedding_width != config.hidden_size:
         content["embedding_size"] = config.embedding_width
     return {**content, **(family.keys(config) if family.keys is not None else {})}

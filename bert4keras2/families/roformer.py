@@ -14,6 +14,8 @@ ROFORMER = Family(
     huggingface=bert.HUGGINGFACE.variant(roots=ROOTS),
     model_type="roformer",
     class_name="RoFormer",
+    causal_class="ForCausalLM",
+    names_embedding_size=True,
     other_names={"roformer_sim": SIMILAR_SENTENCES},
     # NEZHA's files hold the same names, and are taken for RoFormer's where the configuration is silent.
     hints=(r"query[/.]bias",),
@@ -50,6 +52,8 @@ ROFORMER_V2 = Family(
     huggingface=bert.HUGGINGFACE.variant(drop=("MLM-*",), roots=ROOTS),
     model_type="roformer",
     class_name="RoFormer",
+    causal_class="ForCausalLM",
+    names_embedding_size=True,
     # The port calls itself by the name of the first, with "norm_type": "rms_norm".
     claims=lambda kind, file: kind == "roformer" and file.get("norm_type") not in (None, "layer_norm"),
     hints=(r"query[/.](kernel|weight)",),

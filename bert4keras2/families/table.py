@@ -8,10 +8,12 @@ from typing import Any
 from bert4keras2.families.albert import ALBERT, ALBERT_UNSHARED
 from bert4keras2.families.bert import BERT
 from bert4keras2.families.electra import ELECTRA
+from bert4keras2.families.ernie import ERNIE
 from bert4keras2.families.family import Family, Released
 from bert4keras2.families.gau_alpha import GAU_ALPHA
 from bert4keras2.families.gpt import GPT, GPT2, GPT2_ML
 from bert4keras2.families.nezha import NEZHA
+from bert4keras2.families.roberta import FAIRSEQ_ROBERTA, XLM_ROBERTA
 from bert4keras2.families.roformer import ROFORMER, ROFORMER_V2
 from bert4keras2.families.t5 import MT5, T5_1_0, T5_1_1
 
@@ -19,8 +21,8 @@ __all__ = ["FAMILIES", "FAMILY_KEY", "PAGES", "family_of", "guess_family", "page
 
 # In the order in which documents list them. Of two families whose signs both fit, the first one counts.
 PAGES: tuple[Family, ...] = (
-    BERT, ROFORMER, ROFORMER_V2, GAU_ALPHA, NEZHA, ALBERT, ALBERT_UNSHARED, ELECTRA, MT5, T5_1_1, T5_1_0, GPT2_ML,
-    GPT2, GPT,
+    BERT, ROFORMER, ROFORMER_V2, GAU_ALPHA, NEZHA, ALBERT, ALBERT_UNSHARED, ELECTRA, ERNIE, XLM_ROBERTA,
+    FAIRSEQ_ROBERTA, MT5, T5_1_1, T5_1_0, GPT2_ML, GPT2, GPT,
 )  # fmt: skip
 _BY_NAME = {family.name: family for family in PAGES}
 # {name: the fields of `Config` in which the family differs from BERT}
@@ -84,9 +86,4 @@ def guess_family(file: dict[str, Any]) -> str | None:
     for family in PAGES:
         if family.claims is not None and family.claims(kind, file):
             return family.name
-    if kind in ("roberta", "xlm_roberta"):
-        raise ValueError(
-            f"The configuration says model_type {model_type!r}, whose positions count from 2: this version does not "
-            "build it. (Chinese RoBERTa-wwm checkpoints are BERT models and say so.)"
-        )
     return family_of(kind)[0]

@@ -3,7 +3,7 @@
 from bert4keras2.layers.attention import MultiHeadAttention, attend
 from bert4keras2.layers.base import Layer
 from bert4keras2.layers.crf import ConditionalRandomField
-from bert4keras2.layers.embedding import Embedding
+from bert4keras2.layers.embedding import Embedding, TaskEmbedding
 from bert4keras2.layers.feed_forward import FeedForward
 from bert4keras2.layers.gau import GatedAttentionUnit
 from bert4keras2.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
@@ -49,6 +49,7 @@ __all__ = [
     "RotaryPosition",
     "ScaleOffset",
     "SinusoidalPositionEmbedding",
+    "TaskEmbedding",
     "attend",
     "causal_mask",
     "padding_mask",

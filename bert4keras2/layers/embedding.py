@@ -1,4 +1,4 @@
-"""Token embeddings that can also score the vocabulary."""
+"""Token embeddings that can also score the vocabulary, and those of tasks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.graph import NodeMethods
-from bert4keras2.functional.registry import register
+from bert4keras2.layers.base import Layer, register, serialize_initializer
+from bert4keras2.layers.masks import padding_mask
 
-__all__ = ["Embedding", "matmul_transposed"]
+__all__ = ["Embedding", "TaskEmbedding", "matmul_transposed"]
 
 
 def matmul_transposed(x, table):
@@ -48,8 +49,13 @@ class Embedding(NodeMethods, keras.layers.Embedding):
     Args:
         input_dim: number of ids.
         output_dim: width of a vector.
-        mask_zero: treat id 0 as padding, except at the first position, which is never masked (T5 starts with 0).
+        mask_zero: treat `pad_id` as padding, except at the first position, which is never masked (T5 starts with 0).
+        pad_id: the id that is padding.
     """
+
+    def __init__(self, input_dim: int, output_dim: int, *args: Any, pad_id: int = 0, **kwargs: Any):
+        super().__init__(input_dim, output_dim, *args, **kwargs)
+        self.pad_id = pad_id
 
     def call(self, inputs, mode: str = "embedding", masked: bool = True):
         """Return vectors (B, T, D) of ids (B, T), or scores (..., V) of vectors (..., D) if mode is "dense".
@@ -102,10 +108,52 @@ class Embedding(NodeMethods, keras.layers.Embedding):
         if not (self.mask_zero and call.masked):
             return None
         if len(inputs.shape) < 2:
-            return ops.not_equal(inputs, 0)
-        first = ops.ones_like(inputs[:, :1], dtype="bool")
-        return ops.concatenate([first, ops.not_equal(inputs[:, 1:], 0)], axis=1)
+            return ops.not_equal(inputs, self.pad_id)
+        return padding_mask(inputs, self.pad_id)
 
     def compute_output_spec(self, inputs, mode: str = "embedding", masked: bool = True):
         shape = (*inputs.shape, self.output_dim) if mode == "embedding" else (*inputs.shape[:-1], self.input_dim)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pad_id": self.pad_id}
+
+
+@register
+class TaskEmbedding(Layer):
+    """Add the vector of one task to all positions (ERNIE 2.0, Sun et al., arXiv:1907.12412).
+
+    Args:
+        input_dim: number of tasks that the model was trained on.
+        output_dim: width of a vector.
+        task_id: which of them.
+        embeddings_initializer: initializer of the table.
+    """
+
+    def __init__(
+        self, input_dim: int, output_dim: int, task_id: int = 0, embeddings_initializer: Any = "zeros", **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        if not 0 <= task_id < input_dim:
+            raise ValueError(f"task_id is from 0 to {input_dim - 1}, not {task_id!r}")
+        self.input_dim, self.output_dim, self.task_id = input_dim, output_dim, task_id
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+
+    def build(self, input_shape):
+        self.embeddings = self.add_weight(
+            name="embeddings", shape=(self.input_dim, self.output_dim), initializer=self.embeddings_initializer
+        )
+        self.built = True
+
+    def call(self, x):
+        """Return x (B, T, C) with the task's vector added."""
+        return x + ops.cast(self.embeddings[self.task_id], x.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "task_id": self.task_id,
+            "embeddings_initializer": serialize_initializer(self.embeddings_initializer),
+        }

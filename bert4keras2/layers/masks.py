@@ -11,10 +11,10 @@ from bert4keras2.layers.base import Layer, register
 __all__ = ["AttentionMask", "causal_mask", "padding_mask", "unilm_mask"]
 
 
-def padding_mask(token_ids):
-    """Return (B, S) booleans that are true at real positions: id 0 is padding, except at position 0."""
+def padding_mask(token_ids, pad_id: int = 0):
+    """Return (B, S) booleans that are true at real positions: `pad_id` is padding, except at position 0."""
     first = ops.ones_like(token_ids[:, :1], dtype="bool")
-    return ops.concatenate([first, ops.not_equal(token_ids[:, 1:], 0)], axis=1)
+    return ops.concatenate([first, ops.not_equal(token_ids[:, 1:], pad_id)], axis=1)
 
 
 def causal_mask(query_positions, key_positions):
@@ -45,22 +45,23 @@ class AttentionMask(Layer):
 
     Args:
         application: "encoder" (both ways), "lm" (causal) or "unilm" (source both ways, target causal).
+        pad_id: the id that is padding.
     """
 
-    def __init__(self, application: str = "encoder", **kwargs: Any):
+    def __init__(self, application: str = "encoder", pad_id: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         if application not in ("encoder", "lm", "unilm"):
             raise ValueError(f"application is 'encoder', 'lm' or 'unilm', not {application!r}")
-        self.application = application
+        self.application, self.pad_id = application, pad_id
 
     def call(self, token_ids, segment_ids=None):
         """Return (B, 1, 1, T) booleans for an encoder and (B, 1, T, T) otherwise, true where attention may look.
 
         Args:
-            token_ids: (B, T) integers, 0 being padding.
+            token_ids: (B, T) integers, `pad_id` being padding.
             segment_ids: (B, T) integers, needed for "unilm".
         """
-        visible = ops.expand_dims(padding_mask(token_ids), 1)
+        visible = ops.expand_dims(padding_mask(token_ids, self.pad_id), 1)
         if self.application == "lm":
             positions = ops.arange(ops.shape(token_ids)[1])
             visible = ops.logical_and(visible, ops.expand_dims(causal_mask(positions, positions), 0))
@@ -80,4 +81,4 @@ class AttentionMask(Layer):
         return KerasTensor((batch, 1, 1 if self.application == "encoder" else length, length), dtype="bool")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "application": self.application}
+        return {**super().get_config(), "application": self.application, "pad_id": self.pad_id}

@@ -84,6 +84,7 @@ class PositionEmbedding(_Merging):
         input_dim: number of learnt positions n.
         hierarchical: the coefficient a, True for 0.4, None or False for no extension.
         embeddings_initializer: initializer of the table.
+        offset: rows of the table before that of position 0 (2 in RoBERTa).
         **kwargs: those that combine positions with the input: output_dim, merge_mode, custom_position_ids.
     """
 
@@ -95,16 +96,17 @@ class PositionEmbedding(_Merging):
         hierarchical: bool | float | None = None,
         embeddings_initializer: Any = "zeros",
         custom_position_ids: bool = False,
+        offset: int = 0,
         **kwargs: Any,
     ):
         super().__init__(output_dim, merge_mode, custom_position_ids, **kwargs)
-        self.input_dim, self.hierarchical = input_dim, hierarchical
+        self.input_dim, self.hierarchical, self.offset = input_dim, hierarchical, offset
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
 
     @property
     def id_limit(self) -> int:
         """Number of positions that the layer knows."""
-        return table_positions(self.input_dim, self.hierarchical)
+        return table_positions(self.input_dim, self.hierarchical, self.offset)
 
     def build(self, input_shape):
         self.embeddings = self.add_weight(
@@ -132,9 +134,9 @@ class PositionEmbedding(_Merging):
                 position_ids = ops.expand_dims(ops.arange(ops.shape(x)[1], dtype="int32"), 0)
             vectors = self._hierarchical(position_ids)
         elif position_ids is not None:
-            vectors = ops.take(self.embeddings, position_ids, axis=0)
+            vectors = ops.take(self.embeddings, position_ids + self.offset, axis=0)
         else:
-            vectors = ops.expand_dims(self.embeddings[: ops.shape(x)[1]], 0)
+            vectors = ops.expand_dims(self.embeddings[self.offset : self.offset + ops.shape(x)[1]], 0)
         return self._merge(x, vectors)
 
     def _hierarchical(self, position_ids):
@@ -150,6 +152,7 @@ class PositionEmbedding(_Merging):
             **super().get_config(),
             "input_dim": self.input_dim,
             "hierarchical": self.hierarchical,
+            "offset": self.offset,
             "embeddings_initializer": serialize_initializer(self.embeddings_initializer),
         }
 

@@ -89,10 +89,11 @@ def _class_and_family(
         implied = {} if application is None else {"application": application}
         return model, model.family or guess_family(file) or "bert", implied
     family, implied = family_of(model)
-    if str(model).lower() != "bert":
+    if str(model).lower() not in ("bert", "roberta"):
         return Transformer, family, implied
-    # "bert" is the default of the argument: what the configuration says is believed, and where it is silent, as the
-    # JSON of TensorFlow releases is, the names of the variables that were found with it.
+    # "bert" is the default of the argument, and "roberta" says no more, since Chinese checkpoints of that name are BERT
+    # models: what the configuration says is believed, and where that is silent, as the JSON of TensorFlow releases is,
+    # the names of the variables that were found with it.
     return Transformer, guess_family(file) or _family_of_variables(folder_checkpoint) or family, implied_by(file)
 
 

@@ -19,6 +19,7 @@ from bert4keras2.layers import (
     PositionEmbedding,
     RelativePositionEmbedding,
     RotaryPosition,
+    TaskEmbedding,
 )
 from bert4keras2.models import heads
 from bert4keras2.models.blocks import Blocks
@@ -216,7 +217,9 @@ class Transformer(Blocks, CheckpointMixin):
         config = self.config
         tokens, segments, positions = self.split_inputs(inputs)
         unilm = {"segment_ids": segments} if config.application == "unilm" else {}
-        mask = self.apply(tokens, AttentionMask, unilm, application=config.application, name="Attention-Mask")
+        mask = self.apply(
+            tokens, AttentionMask, unilm, application=config.application, pad_id=config.pad_id, name="Attention-Mask"
+        )
         context = Context(attention_mask=mask, condition=self.layer_norm_cond, position_ids=positions)
         self.locate(context, tokens)
         return context
@@ -266,7 +269,8 @@ class Transformer(Blocks, CheckpointMixin):
         config, positions = self.config, self.context.position_ids
         tokens, segments, _ = self.split_inputs(inputs)
         table = {"output_dim": config.embedding_width, "embeddings_initializer": self.initializer}
-        token_table = {"input_dim": config.rows, "mask_zero": True, "name": "Embedding-Token", **table}
+        token_table = {"input_dim": config.rows, "mask_zero": True, "pad_id": config.pad_id, **table}
+        token_table["name"] = "Embedding-Token"
         x = self.apply(tokens, Embedding, **token_table)
         if segments is not None:
             if config.shared_segment_embeddings:
@@ -284,7 +288,17 @@ class Transformer(Blocks, CheckpointMixin):
                 input_dim=config.max_position,
                 hierarchical=config.hierarchical_position,
                 custom_position_ids=config.custom_position_ids,
+                offset=config.position_offset,
                 name="Embedding-Position",
+                **table,
+            )
+        if config.task_vocab_size:
+            x = self.apply(
+                x,
+                TaskEmbedding,
+                input_dim=config.task_vocab_size,
+                task_id=config.task_id,
+                name="Embedding-Task",
                 **table,
             )
         if config.embedding_norm:

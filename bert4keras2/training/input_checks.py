@@ -22,6 +22,7 @@ class IdLimits:
     Attributes:
         rows: {input name: (number of ids, layer)}.
         lengths: {input name: (longest sequence, layer)}.
+        pads: {input name: id of padding}, where that is not 0.
         error: the last error raised, which TensorFlow wraps into one of its own if its reader thread meets it.
     """
 
@@ -30,6 +31,7 @@ class IdLimits:
         self.names = [keras_private.maker(tensor).name for tensor in self.tensors]
         self.rows: dict[str, tuple[int, str]] = {}
         self.lengths: dict[str, tuple[int, str]] = {}
+        self.pads: dict[str, int] = {}
         self.error: ValueError | None = None
         for operation in getattr(model, "operations", None) or []:
             # A shared layer may have been called elsewhere too: only inputs of this model are looked for.
@@ -42,6 +44,10 @@ class IdLimits:
         if isinstance(operation, keras.layers.Embedding):
             if options.get("mode", "embedding") == "embedding":
                 self._limit(self.rows, tensors[:1], operation.input_dim, operation.name)
+                if pad_id := getattr(operation, "pad_id", 0):
+                    self.pads |= {
+                        n: pad_id for n, own in zip(self.names, self.tensors, strict=True) if own is tensors[0]
+                    }
         elif isinstance(operation, keras.Model):
             inner = IdLimits(operation)
             by_name = dict(zip(inner.names, tensors, strict=False))
@@ -49,6 +55,10 @@ class IdLimits:
                 self._limit(self.rows, [by_name.get(name)], size, layer)
             for name, (size, layer) in inner.lengths.items():
                 self._limit(self.lengths, [by_name.get(name)], size, layer)
+            for name, pad_id in inner.pads.items():
+                self.pads |= {
+                    n: pad_id for n, x in zip(self.names, self.tensors, strict=True) if x is by_name.get(name)
+                }
         elif (size := getattr(operation, "id_limit", None)) is not None:
             if getattr(operation, "custom_position_ids", False):
                 self._limit(self.rows, tensors[1:2], size, operation.name)
@@ -91,6 +101,7 @@ class IdLimits:
         for name, array in x.items():
             if isinstance(array, np.ndarray) and array.size and array.dtype.kind in "iuf":
                 message = self._length_problem(name, array) or self._id_problem(name, array)
+                message = message or self._padding_problem(name, array)
                 if message:
                     self.error = ValueError(message)
                     raise self.error
@@ -113,6 +124,16 @@ class IdLimits:
             f"Input {name!r} has id {int(array[where])} at {where}, but layer {layer!r} has {rows} rows (ids 0 to "
             f"{rows - 1}). Is the vocabulary that of this model, and were keep_tokens and compound_tokens "
             "given to build_transformer_model as load_vocab returned them?"
+        )
+
+    def _padding_problem(self, name: str, array: np.ndarray) -> str | None:
+        pad_id = self.pads.get(name)
+        # Texts end with </s> or padding; id 0 is <s>, which begins them.
+        if pad_id is None or array.ndim != 2 or array.shape[1] < 2 or not (array[:, -1] == 0).any():
+            return None
+        return (
+            f"Input {name!r} has rows that end with id 0, which begins a text for this model: its padding is id "
+            f"{pad_id}. Pad by tokenizer.encode_batch, or by sequence_padding(ids, value={pad_id})"
         )
 
 

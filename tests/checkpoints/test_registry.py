@@ -28,7 +28,8 @@ def test_every_row_can_be_built() -> None:
     for package in released():
         assert family_of(package.model)[0] in FAMILIES
         assert set(package.options) <= OPTIONS - STRUCTURE
-        assert package.project.count("/") == 1 and package.hub.count("/") in (0, 1)
+        assert package.project.count("/") == 1 or (package.project == "" and package.hub)
+        assert package.hub.count("/") in (0, 1)
     # T5 itself has no Chinese release, and unshared blocks are a way to train ALBERT's.
     have = {family_of(package.model)[0] for package in released()}
     assert set(FAMILIES) - have == {"albert_unshared", "t5.1.0", "t5.1.1"}

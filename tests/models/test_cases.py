@@ -46,8 +46,8 @@ def test_step_changes_all_weights(name):
     """One step from random weights changes each of them; a row of nothing but padding leaves all numbers finite."""
     transformer = build(name)
     model, arrays = transformer.model, batch(transformer)
-    for array in arrays.values():
-        array[-1] = 0
+    for key, array in arrays.items():
+        array[-1] = transformer.config.pad_id if key == "Input-Token" else 0
     before = {v.path: ops.convert_to_numpy(v).copy() for v in model.trainable_weights}
     outputs = run(model, arrays)
     assert all(np.isfinite(output).all() for output in outputs)
@@ -72,7 +72,11 @@ def test_keras_file(name, tmp_path):
 def test_padding_changes_nothing(name):
     transformer = built(name)
     arrays = batch(transformer)
-    longer = {k: np.pad(a, [[0, 0], [0, 4]]) if a.dtype == "int32" else a for k, a in arrays.items()}
+    pads = {"Input-Token": transformer.config.pad_id}
+    longer = {
+        k: np.pad(a, [[0, 0], [0, 4]], constant_values=pads.get(k, 0)) if a.dtype == "int32" else a
+        for k, a in arrays.items()
+    }
     for short, long in zip(run(transformer.model, arrays), run(transformer.model, longer), strict=True):
         np.testing.assert_allclose(at_real(short), at_real(long), atol=1e-5)
 

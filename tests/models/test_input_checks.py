@@ -7,8 +7,10 @@ import functools
 import keras
 import numpy as np
 import pytest
-from cases import build
+from cases import batch, build
 from test_loading import values
+
+from bert4keras2.backend import Model
 
 pytestmark = pytest.mark.backend
 
@@ -127,3 +129,16 @@ def test_long_texts_where_they_are_fine(name):
     if name == "bert-hierarchical":
         with pytest.raises(ValueError, match="length 17, but layer 'Embedding-Position' knows 16 positions"):
             model.predict([np.ones((1, 17), "int32")] * 2, verbose=0)
+
+
+def test_padding_of_roberta():
+    """Its padding is 1, and 0 begins a text: a batch that was padded with 0 is an error, not a wrong number."""
+    transformer = build("xlm_roberta-mlm")
+    model, arrays = transformer.model, batch(transformer)
+    model.predict(list(arrays.values()), verbose=0)
+    arrays["Input-Token"][-1, -2:] = 0
+    with pytest.raises(ValueError, match=r"Input-Token.*its padding is id 1.*sequence_padding\(ids, value=1\)"):
+        model.predict(list(arrays.values()), verbose=0)
+    inner = Model(model.inputs, keras.layers.Dense(2)(model(model.inputs)[-1]))
+    with pytest.raises(ValueError, match="its padding is id 1"):
+        inner.predict(list(arrays.values()), verbose=0)
