@@ -16,7 +16,7 @@ def blocks(page: str) -> list[str]:
 
 
 PAGES = ["models", "checkpoints", "training", "training_techniques", "decoding", "optimizers", "embeddings"]
-PAGES += ["generation"]
+PAGES += ["generation", "new_family", "new_technique"]
 
 
 @pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])
@@ -70,3 +70,14 @@ def test_readmes_say_the_same():
         }
 
     assert facts(chinese) == facts(english)
+
+
+def test_the_page_for_readers_counts_right():
+    """Where this fails, `python tests/reading.py` prints the numbers that docs/reading.md should have."""
+    from reading import counted
+
+    rows = counted()
+    assert len(rows) == 15
+    for files, said, lines in rows:
+        assert abs(said - lines) <= 10, files
+    assert 3600 <= sum(lines for *_, lines in rows) <= 4200

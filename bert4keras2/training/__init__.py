@@ -12,6 +12,7 @@ from bert4keras2.training.adversarial import (
     gradient_penalty,
     virtual_adversarial_training,
 )
+from bert4keras2.training.flooding import flooding
 from bert4keras2.training.step import LossTransform, TrainingStep
 from bert4keras2.training.techniques import add_loss_transform, plain_training
 
@@ -20,6 +21,7 @@ __all__ = [
     "TrainingStep",
     "add_loss_transform",
     "adversarial_training",
+    "flooding",
     "gradient_penalty",
     "plain_training",
     "virtual_adversarial_training",
