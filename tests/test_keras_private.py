@@ -40,8 +40,6 @@ def test_names_are_there():
     for name in keras_private.NAMES:
         if name.startswith("keras.src") or elsewhere.get(name, backend) != backend:
             continue
-        if name in ("_remat_mode", "rematerialized_call") and not hasattr(keras, "RematScope"):
-            continue
         assert any(hasattr(one, name) for one in objects), (
             f"Keras {keras.__version__} has no {name} (seen with {', '.join(keras_private.SEEN_WITH)}): "
             f"{keras_private.NAMES[name]}"

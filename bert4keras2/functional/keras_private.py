@@ -14,7 +14,7 @@ import keras
 __all__ = ["NAMES", "SEEN_WITH", "Call", "call_of", "calls_of"]
 
 # Versions with which all of these names were found and the tests passed.
-SEEN_WITH = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+SEEN_WITH = ("3.11", "3.12", "3.13", "3.14", "3.15")
 # {name: why no public one does}
 NAMES = {
     "_keras_history": "which layer made a symbolic tensor: search_layer, last_token and sentence vectors walk back",
@@ -40,6 +40,7 @@ NAMES = {
     "_accumulated_gradients": "the sums of gradient_accumulation_steps",
     "_get_variable_index": "the place of a variable in an optimizer's lists",
     "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
+    "keras.src...global_seed_generator": "set_random_seed leaves it as it is before Keras 3.13: no run is repeated",
     "keras.src...DataAdapter": "the base of what fit takes for data; accepted since 3.7, not exported",
 }
 
@@ -198,6 +199,14 @@ def rnn_loop() -> Callable[..., Any]:
     from keras.src.backend import rnn
 
     return rnn
+
+
+def renew_global_generator() -> None:
+    """Let unseeded draws, of initial weights too, begin anew after Keras was seeded, as they do since Keras 3.13."""
+    if tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 13):
+        from keras.src.backend.common.global_state import set_global_attribute
+
+        set_global_attribute("global_seed_generator", None)
 
 
 def data_adapter() -> type | None:

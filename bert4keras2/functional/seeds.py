@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["set_seed"]
 
 
@@ -21,6 +23,7 @@ def set_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"set_seed() needs an integer from 0 to 2**32 - 1, not {seed!r}")
     keras.utils.set_random_seed(seed)
+    keras_private.renew_global_generator()
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -92,14 +92,16 @@ class Model(ClassicMethods, keras.Model):
         return self._guarded(super().predict, x, *args, targets=False, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
-        """Train on one batch as keras.Model.train_on_batch does."""
+        """Train on one batch as keras.Model.train_on_batch does, and return the losses and metrics of this batch."""
+        self.reset_metrics()  # Keras before 3.15 returns means since the last reset
         result = self._guarded(super().train_on_batch, x, *args, **kwargs)
         for transform in self.loss_transforms:
             transform.after_step()
         return result
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any):
-        """Evaluate one batch as keras.Model.test_on_batch does."""
+        """Evaluate one batch as keras.Model.test_on_batch does, and return the losses and metrics of this batch."""
+        self.reset_metrics()
         return self._guarded(super().test_on_batch, x, *args, **kwargs)
 
     def predict_on_batch(self, x: Any):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,22 +20,10 @@ def recomputed(*names: str) -> contextlib.AbstractContextManager[Any]:
 
     Args:
         *names: names of the layers to be created; layers inside of them are part of them.
-
-    Warns:
-        RuntimeWarning: if RECOMPUTE=1 is set and cannot be followed.
     """
     if os.environ.get("RECOMPUTE", "0").lower() not in ("1", "true", "yes", "on"):
         return contextlib.nullcontext()
-    if hasattr(keras, "RematScope"):
-        return keras.RematScope(mode="list_of_layers", layer_names=list(names))
-    warnings.warn(
-        f"RECOMPUTE=1 needs Keras 3.10, this is {keras.__version__}: the model trains with the memory that it needs"
-        " without it. To need less, take smaller batches with gradient accumulation (bert4keras2.optimizers) or mixed"
-        " precision",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return contextlib.nullcontext()
+    return keras.RematScope(mode="list_of_layers", layer_names=list(names))
 
 
 def recompute_layers(model: Any) -> None:

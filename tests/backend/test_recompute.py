@@ -1,12 +1,10 @@
 """RECOMPUTE=1: the same numbers with layers computed twice, and less memory."""
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
 
-from bert4keras2.backend import Model
+from bert4keras2.backend import Model, set_seed
 from bert4keras2.layers import FeedForward
 from bert4keras2.models import build_transformer_model
 
@@ -18,7 +16,7 @@ SIZES = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_atten
 def train(monkeypatch, recompute, family):
     """Return losses, predictions and how often a feed-forward layer was computed for one training step."""
     monkeypatch.setenv("RECOMPUTE", recompute)
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     encoder = build_transformer_model(**SIZES, model=family, dropout_rate=0.1, attention_dropout_rate=0.3)
     model = Model(encoder.inputs, keras.layers.Dense(1)(encoder.output[:, 0]))
     model.compile("adam", "mse")
@@ -75,15 +73,3 @@ def test_memory_is_saved(monkeypatch):
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree_util.tree_leaves(residuals))
 
     assert kept("1") < 0.5 * kept("0")
-
-
-def test_warning(monkeypatch):
-    """Where Keras is too old."""
-    monkeypatch.setenv("RECOMPUTE", "1")
-    monkeypatch.delattr(keras, "RematScope")
-    with pytest.warns(RuntimeWarning, match="RECOMPUTE=1 needs Keras 3.10.*gradient accumulation"):
-        build_transformer_model(**SIZES)
-    monkeypatch.setenv("RECOMPUTE", "0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        build_transformer_model(**SIZES)

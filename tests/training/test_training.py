@@ -65,6 +65,16 @@ def test_set_seed_refuses(seed):
         set_seed(seed)
 
 
+def test_batches_report_their_own_losses():
+    """Not the means over the batches so far, which are what Keras before 3.15 returns."""
+    model = classifier(num_hidden_layers=1)
+    model.compile(Adam(0.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    batches = [samples(seed=seed) for seed in range(3)]
+    expected = [model.evaluate(x, y, batch_size=12, verbose=0) for x, y in batches]
+    for method in (model.train_on_batch, model.test_on_batch):
+        np.testing.assert_allclose([method(x, y) for x, y in batches], expected, rtol=1e-5)
+
+
 def test_dropout_is_off_at_inference():
     bert = build("bert-encoder", dropout_rate=0.5, attention_dropout_rate=0.5)
     arrays = batch(bert)

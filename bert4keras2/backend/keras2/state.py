@@ -272,7 +272,10 @@ def function(inputs, outputs, updates: Any = None, name: str | None = None) -> C
     phase = next((i for i, x in enumerate(given) if not is_symbolic(x)), None)
     if len(given) - len(symbolic_inputs) > 1 or not symbolic_inputs:
         raise ValueError(f"K.function() needs symbolic inputs (model.inputs, a layer's output), got {inputs!r}")
-    model = keras.Model(symbolic_inputs, keras.tree.flatten(outputs), name=name)
+    # Keras before 3.13 has no model whose output is its input.
+    known = {id(x) for x in symbolic_inputs}
+    wanted = [keras.layers.Identity()(y) if id(y) in known else y for y in keras.tree.flatten(outputs)]
+    model = keras.Model(symbolic_inputs, wanted, name=name)
 
     def compute(values):
         values = list(values) if isinstance(values, list | tuple) else [values]
