@@ -13,6 +13,8 @@ ORDER = (
     "files",
     "arguments",
     "keras_names",
+    "progress",
+    "quiet",
     "families",
     "functional",
     "checkpoints",

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from bert4keras2.checkpoints.finding.advice import not_found
 from bert4keras2.checkpoints.formats.errors import (
     AmbiguousCheckpointError,
     CheckpointError,
@@ -14,7 +15,6 @@ from bert4keras2.checkpoints.formats.errors import (
 )
 from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix, classify, reject_impostor
 from bert4keras2.checkpoints.formats.tensorflow_index import OBJECT_GRAPH, read_index
-from bert4keras2.checkpoints.released import where_from
 from bert4keras2.files import read_json
 
 __all__ = ["FoundCheckpoint", "companions", "find_checkpoint", "find_config", "find_vocabulary", "find_weights"]
@@ -252,7 +252,7 @@ def _folder(folder: str | os.PathLike[str]) -> str:
     if not os.path.isdir(folder):
         if os.path.exists(folder):
             raise CheckpointNotFoundError(f"The folder {folder!r} is a file; pass the folder it is in.")
-        raise CheckpointNotFoundError(f"The folder {folder!r} does not exist; check the path.{where_from(folder)}")
+        raise CheckpointNotFoundError(not_found(folder))
     return folder
 
 

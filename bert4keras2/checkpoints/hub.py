@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from bert4keras2.checkpoints.folder import find_checkpoint, find_weights
 from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
 
-__all__ = ["from_hub"]
+__all__ = ["download", "from_hub"]
 
 SMALL = (
     "*config*.json", "hparams.json", "*vocab*", "*.model", "tokenizer.json", "special_tokens_map.json",
     "added_tokens.json", "merges.txt",
 )  # fmt: skip
+# For those who do not reach huggingface.co: another address of the hub, or the same files from elsewhere.
+ELSEWHERE = (
+    "In China, set the environment variable HF_ENDPOINT=https://hf-mirror.com before Python starts, or take the model"
+    " from ModelScope: pip install modelscope, find it on modelscope.cn, and modelscope download --model OWNER/NAME"
+    " --local_dir FOLDER. Or copy its files into any folder by hand (config.json, the vocabulary and"
+    " model.safetensors). Then pass the path of that folder."
+)
 # In the order of preference; the next is asked for only where a repository has nothing of the one before.
 WEIGHTS = (
     ("model*.safetensors", "model*.safetensors.index.json"),
@@ -32,7 +41,11 @@ REASONS = {
 
 
 def from_hub(
-    name: str, revision: str | None = None, cache_dir: str | os.PathLike[str] | None = None, **kwargs: Any
+    name: str,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+    **kwargs: Any,
 ) -> str:
     """Download a checkpoint from the Hugging Face hub, or find it in the local cache.
 
@@ -43,11 +56,12 @@ def from_hub(
         name: of the repository, 'owner/name'.
         revision: branch, tag or commit; the main branch if None.
         cache_dir: where downloads are kept; the hub's own cache if None.
+        progress: False for no bars; otherwise those of huggingface_hub, which appear on a terminal.
         **kwargs: further arguments of `huggingface_hub.snapshot_download`, such as token or local_files_only.
 
     Returns:
-        The local folder: `build_transformer_model(from_hub("hfl/rbt3"))` builds it, `load_tokenizer` reads its
-        vocabulary.
+        The local folder. `build_transformer_model("hfl/rbt3")` and `load_tokenizer("hfl/rbt3")` download by themselves;
+        this function is for a revision, a token, a cache of one's own.
 
     Raises:
         ImportError: if huggingface_hub is not installed.
@@ -56,16 +70,35 @@ def from_hub(
     """
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise ValueError(f"from_hub() takes the name of a repository, 'owner/name', not {name!r}")
+    return download(name, progress=progress, revision=revision, cache_dir=cache_dir, **kwargs)
+
+
+def download(name: str, weights: bool = True, progress: bool | None = None, **kwargs: Any) -> str:
+    """Download a repository, or find it in the cache, and return the local folder.
+
+    Args:
+        name: 'owner/name'.
+        weights: whether weights are wanted, without which there is no checkpoint; otherwise the small files alone.
+        progress: see `from_hub`.
+        **kwargs: of `huggingface_hub.snapshot_download`.
+
+    Raises:
+        ImportError: if huggingface_hub is not installed.
+        CheckpointNotFoundError: if it cannot be downloaded, or holds no checkpoint.
+    """
     hub = _import_hub(name)
-    small: tuple[str, ...] = SMALL
-    for patterns in WEIGHTS:
-        folder = _download(hub, name, (*small, *patterns), revision=revision, cache_dir=cache_dir, **kwargs)
-        small = ()  # those are there now
-        try:
-            find_weights(folder)
-            break
-        except CheckpointNotFoundError:
-            continue
+    with _bars(hub, progress):
+        if not weights:
+            return _snapshot(hub, name, SMALL, **kwargs)
+        small: tuple[str, ...] = SMALL
+        for patterns in WEIGHTS:
+            folder = _snapshot(hub, name, (*small, *patterns), **kwargs)
+            small = ()  # those are there now
+            try:
+                find_weights(folder)
+                break
+            except CheckpointNotFoundError:
+                continue
     try:
         find_checkpoint(folder)
     except CheckpointError as error:
@@ -75,7 +108,20 @@ def from_hub(
     return folder
 
 
-def _download(hub: ModuleType, name: str, patterns: tuple[str, ...], **kwargs: Any) -> str:
+@contextmanager
+def _bars(hub: ModuleType, progress: bool | None) -> Iterator[None]:
+    """A context without the hub's bars, if they are not wanted and the user has not put them off already."""
+    if progress is not False or hub.utils.are_progress_bars_disabled():
+        yield
+        return
+    hub.utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        hub.utils.enable_progress_bars()
+
+
+def _snapshot(hub: ModuleType, name: str, patterns: tuple[str, ...], **kwargs: Any) -> str:
     try:
         return str(
             hub.snapshot_download(repo_id=name, allow_patterns=list(patterns), ignore_patterns=list(IGNORED), **kwargs)
@@ -85,11 +131,10 @@ def _download(hub: ModuleType, name: str, patterns: tuple[str, ...], **kwargs: A
     except Exception as error:  # of huggingface_hub, of the HTTP package below it, of the system
         kind = type(error).__name__
         first = (str(error).strip().splitlines() or [""])[0]
-        reason = REASONS.get(kind, "is this machine offline?")
+        known = REASONS.get(kind)
         raise CheckpointNotFoundError(
-            f"Cannot download {name!r} from the Hugging Face hub: {reason} ({kind}: {first}) Without a connection, "
-            "copy the repository's files into any folder (config.json, the vocabulary and model.safetensors) and pass "
-            "the path of that folder to build_transformer_model."
+            f"Cannot download {name!r} from the Hugging Face hub: {known or 'is this machine offline?'}"
+            f" ({kind}: {first}){'' if known else ' ' + ELSEWHERE}"
         ) from error
 
 
@@ -98,7 +143,7 @@ def _import_hub(name: str) -> ModuleType:
         import huggingface_hub
     except ImportError as error:
         raise ImportError(
-            f"Downloading {name!r} needs a further package: pip install huggingface_hub. Or download the repository's "
-            "files by hand into a folder, and pass its path to build_transformer_model."
+            f"Downloading {name!r} from the Hugging Face hub needs a further package: pip install huggingface_hub"
+            f" (or pip install 'bert4keras2[hub]'). {ELSEWHERE}"
         ) from error
     return huggingface_hub

@@ -15,6 +15,7 @@ from bert4keras2.checkpoints.names.recognise import block_number
 from bert4keras2.checkpoints.names.stored import Stored, find_root, rooted
 from bert4keras2.families.family import Place, Table
 from bert4keras2.families.table import page
+from bert4keras2.progress import progress_bar
 
 __all__ = ["Binding", "CheckpointMismatchError", "load_bindings", "saved_arrays", "table_for"]
 
@@ -67,7 +68,12 @@ def table_for(family: str, source: str, names: Container[str] = ()) -> Table:
 
 
 def load_bindings(
-    reader: Reader, bindings: list[Binding], table: Table, ignore_invalid: bool = False, hint: str = ""
+    reader: Reader,
+    bindings: list[Binding],
+    table: Table,
+    ignore_invalid: bool = False,
+    hint: str = "",
+    progress: bool | None = None,
 ) -> None:
     """Assign a checkpoint's variables to the model's, after all of them have been matched.
 
@@ -77,6 +83,7 @@ def load_bindings(
         table: the names' table, which knows what may be left over.
         ignore_invalid: leave variables as they are that are missing or have another shape, with one warning.
         hint: a sentence for the error about which model would have fitted.
+        progress: show a bar; if None, on a terminal, where it takes some seconds.
 
     Raises:
         CheckpointMismatchError: one error that lists everything that does not fit.
@@ -107,11 +114,13 @@ def load_bindings(
     for binding in bindings:
         if binding.found is not None:
             by_name.setdefault(binding.found.name, []).append((binding, binding.found))
-    for name, parts in by_name.items():
-        array = np.asarray(reader.read(name))
-        for binding, stored in parts:
-            binding.variable.assign(_converted(array, binding, stored))
-        del array  # or it would stay alive while the next one is read
+    with progress_bar("Loading", len(by_name), "variable", progress) as advance:
+        for name, parts in by_name.items():
+            array = np.asarray(reader.read(name))
+            for binding, stored in parts:
+                binding.variable.assign(_converted(array, binding, stored))
+            del array  # or it would stay alive while the next one is read
+            advance(1)
 
 
 def _listed(unexpected: list[str], used: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""Finding the released package that a folder's name is of: how it is built, and where it is to be had."""
+"""Finding the released package that a folder's name is of, and how it is built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from bert4keras2.families.family import Released
 from bert4keras2.families.table import family_of, released
 
-__all__ = ["advice", "find_released", "markdown_table", "where_from"]
+__all__ = ["advice", "find_released", "markdown_table", "nearest_folder", "plain_name"]
 
 
 def find_released(folder: str | os.PathLike[str], close: bool = False, family: str | None = None) -> Released | None:
@@ -21,19 +21,19 @@ def find_released(folder: str | os.PathLike[str], close: bool = False, family: s
         family: what the variables look like, to choose the nearest among packages of that family.
     """
     name = os.path.basename(os.path.normpath(os.fspath(folder)))
-    plain = _plain(name)
+    plain = plain_name(name)
     found = [
         (len(known), package)
         for package in released()
         for known in package.folders
-        if plain == _plain(known) or ("*" in known and plain.startswith(_plain(known)))
+        if plain == plain_name(known) or ("*" in known and plain.startswith(plain_name(known)))
     ]
     if found:
         return max(found, key=lambda pair: pair[0])[1]
     if not close:
         return None
     fitting = [package for package in released() if family in (None, family_of(package.model)[0])]
-    by_name = {_plain(known): package for package in fitting for known in package.folders}
+    by_name = {plain_name(known): package for package in fitting for known in package.folders}
     nearest = difflib.get_close_matches(plain, by_name, n=1, cutoff=0.6)
     return by_name[nearest[0]] if nearest else None
 
@@ -52,27 +52,15 @@ def advice(path: str | os.PathLike[str], family: str | None = None) -> str:
         return f" The package {name} is built by {_arguments(package)}."
     package = find_released(folder, close=True, family=family)
     if package is not None:
-        return f" {_nearest(name, package)}, whose name is like this folder's, is built by {_arguments(package)}."
+        return f" {nearest_folder(name, package)}, whose name is like this folder's, is built by {_arguments(package)}."
     return ""
 
 
-def where_from(folder: str | os.PathLike[str]) -> str:
-    """Return a sentence about where the package is published that a folder's name is (nearly) of, "" for no package.
-
-    Args:
-        folder: a path that need not exist.
-    """
-    name = os.path.basename(os.path.normpath(os.fspath(folder)))
-    package = find_released(name) or find_released(name, close=True)
-    if package is None:
-        return ""
-    if package.project:
-        return f" The released package {_nearest(name, package)} is to be had from github.com/{package.project}."
-    return f" {_nearest(name, package)} is on the Hugging Face hub: from_hub({package.hub!r}) or one of its sizes."
-
-
-def _nearest(name: str, package: Released) -> str:
-    return max(package.folders, key=lambda known: difflib.SequenceMatcher(None, _plain(name), _plain(known)).ratio())
+def nearest_folder(name: str, package: Released) -> str:
+    """Return the one of a package's folders whose name is nearest to a name."""
+    return max(
+        package.folders, key=lambda known: difflib.SequenceMatcher(None, plain_name(name), plain_name(known)).ratio()
+    )
 
 
 def _arguments(package: Released) -> str:
@@ -93,7 +81,7 @@ def markdown_table() -> str:
     return "\n".join(lines)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a folder's name without case, separators and what browsers and unpackers append."""
     name = re.sub(r"( ?\(\d+\)|-master|-main|\.zip)+$", "", name)
     return re.sub(r"[^0-9a-z.]", "", name.lower())

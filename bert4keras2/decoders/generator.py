@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from bert4keras2.checkpoints.finding.advice import not_found
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.decoders.beam import BeamRequest
 from bert4keras2.decoders.engine import engine_of
 from bert4keras2.decoders.options import Options
@@ -14,6 +17,9 @@ from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
 from bert4keras2.decoders.request import Generation, Request
 from bert4keras2.decoders.sampling import SampleRequest
 from bert4keras2.decoders.scoring import log_probabilities
+from bert4keras2.models import build_transformer_model
+from bert4keras2.progress import progress_bar
+from bert4keras2.tokenizers import load_tokenizer
 
 __all__ = ["Generation", "Generator"]
 
@@ -46,6 +52,12 @@ class Generator:
         prompt: Callable[[Any], Any] | None = None,
         batch_size: int = 32,
     ):
+        if isinstance(model, str | os.PathLike):
+            raise TypeError(
+                f"Generator takes a model: Generator(build_transformer_model(FOLDER, application='lm'), "
+                f"load_tokenizer(FOLDER)), or Generator.load(FOLDER, application='lm') in short, not {model!r}."
+                f"{'' if os.path.exists(model) else ' ' + not_found(os.fspath(model))}"
+            )
         self.engine = engine_of(model)
         config = self.engine.config
         if config.stack == "decoder" or (config.stack == "seq2seq" and not config.with_lm):
@@ -61,13 +73,42 @@ class Generator:
         self.prompter = Prompter(self.engine.config, tokenizer, maxlen, start_id, segment, prompt)
         self.batch_size = batch_size
 
-    def generate(self, texts: Any, max_new_tokens: int = 64, extra: Sequence[Any] = (), **options: Any) -> Any:
+    @classmethod
+    def load(cls, folder: str | os.PathLike, **options: Any) -> Generator:
+        """Return the generator of a released checkpoint's folder.
+
+        Args:
+            folder: the folder that `build_transformer_model` and `load_tokenizer` read, or the name of a repository
+                on the Hugging Face hub.
+            **options: those of `Generator`; `tokenizer_options`, a dict for `load_tokenizer`; all others go to
+                `build_transformer_model`, such as application="lm".
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            TypeError: for an unknown option.
+            ValueError: if files and options do not fit together, or the model cannot generate.
+        """
+        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size")
+        chosen = {name: options.pop(name) for name in own if name in options}
+        folder = resolve(folder, progress=options.get("progress"))
+        tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
+        return cls(build_transformer_model(folder, **options), tokenizer, **chosen)
+
+    def generate(
+        self,
+        texts: Any,
+        max_new_tokens: int = 64,
+        extra: Sequence[Any] = (),
+        progress: bool | None = None,
+        **options: Any,
+    ) -> Any:
         """Generate the continuation of one prompt or of many.
 
         Args:
             texts: a text, or a list of texts of any lengths; ids or (ids, segments) may stand for a text.
             max_new_tokens: most tokens of each result.
             extra: arrays (number of texts, ...) for the model's additional_input_layers.
+            progress: show a bar; if None, on a terminal, where it takes some seconds.
             **options: see `Options`: strategy, num_beams, num_return, top_k, top_p, min_p, temperature,
                 repetition_penalty, no_repeat_ngram, min_length, length_penalty, bad_words, constraint, seed, stop.
 
@@ -88,13 +129,15 @@ class Generator:
         # Prompts of like lengths share a run, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: (padded_length(len(prompts[i].ids)), i))
         size = max(1, self.batch_size // chosen.rows)
-        for begin in range(0, len(order), size):
-            picked = order[begin : begin + size]
-            request = self._request(
-                [prompts[i] for i in picked], max_new_tokens, chosen, [a[picked] for a in extra], picked
-            )
-            for i, found in zip(picked, request.finish(), strict=True):
-                results[i] = found if chosen.num_return > 1 else found[0]
+        with progress_bar("Generating", len(order), "text", progress) as advance:
+            for begin in range(0, len(order), size):
+                picked = order[begin : begin + size]
+                request = self._request(
+                    [prompts[i] for i in picked], max_new_tokens, chosen, [a[picked] for a in extra], picked
+                )
+                for i, found in zip(picked, request.finish(), strict=True):
+                    results[i] = found if chosen.num_return > 1 else found[0]
+                advance(len(picked))
         return results[0] if single else results
 
     def stream(self, text: Any, max_new_tokens: int = 64, extra: Sequence[Any] = (), **options: Any) -> Iterator[str]:

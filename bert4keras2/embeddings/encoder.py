@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.embeddings.compiled import Compiled
 from bert4keras2.embeddings.pooling import POOLINGS, pad_id_of, vector_model
 from bert4keras2.embeddings.whiten import Whitening, whitening
 from bert4keras2.models import build_transformer_model
+from bert4keras2.progress import progress_bar
 from bert4keras2.snippets.sequences import round_up
 from bert4keras2.tokenizers import load_tokenizer
 from bert4keras2.training.input_checks import IdLimits
@@ -64,6 +66,8 @@ class SentenceEncoder:
         output: Any = None,
         jit_compile: bool = False,
     ):
+        if isinstance(model, str | os.PathLike):
+            raise TypeError(f"SentenceEncoder takes a model, not {model!r}: SentenceEncoder.load({model!r}) loads one")
         if not hasattr(tokenizer, "encode_batch"):
             raise TypeError(
                 f"tokenizer is a Tokenizer or SpTokenizer of bert4keras2.tokenizers, not {type(tokenizer).__name__}"
@@ -98,7 +102,8 @@ class SentenceEncoder:
         """Return the encoder of a released checkpoint's folder.
 
         Args:
-            folder: the folder that `build_transformer_model` and `load_tokenizer` read.
+            folder: the folder that `build_transformer_model` and `load_tokenizer` read, or the name of a repository
+                on the Hugging Face hub.
             **options: those of `SentenceEncoder`; `tokenizer_options`, a dict for `load_tokenizer`; all others go to
                 `build_transformer_model`, such as model="simbert". pooling="pooler" implies with_pool=True.
 
@@ -114,6 +119,7 @@ class SentenceEncoder:
             raise ValueError(f"pooling is one of {', '.join(map(repr, POOLINGS))}, not {pooling!r}")
         if pooling == "pooler":
             options.setdefault("with_pool", True)
+        folder = resolve(folder, progress=options.get("progress"))
         tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
         model = build_transformer_model(folder, **{**options, "return_keras_model": False})
         return cls(model, tokenizer, **chosen)
@@ -134,26 +140,33 @@ class SentenceEncoder:
                 )
         self._whitening = value
 
-    def fit_whitening(self, texts: Sequence[str], k: int | None = None) -> Whitening:
+    def fit_whitening(self, texts: Sequence[str], k: int | None = None, progress: bool | None = None) -> Whitening:
         """Fit a whitening on texts, attach it and return it.
 
         Args:
             texts: as many as there are: more than k.
             k: dimensions to keep, all by default.
+            progress: as for `encode`.
         """
         before, self._whitening = self._whitening, None
         try:
-            before = whitening(self.encode(texts), k)
+            before = whitening(self.encode(texts, progress=progress), k)
         finally:
             self._whitening = before
         return before
 
-    def encode(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None = None) -> np.ndarray:
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        pairs: str | Iterable[str] | None = None,
+        progress: bool | None = None,
+    ) -> np.ndarray:
         """Return the vectors of texts or of pairs of texts.
 
         Args:
             texts: N texts, or one.
             pairs: their N second texts (or one), if pairs are to be encoded.
+            progress: show a bar; if None, on a terminal, where it takes some seconds.
 
         Returns:
             (N, D) float32, D = k with a whitening; (D,) for one text.
@@ -165,7 +178,7 @@ class SentenceEncoder:
         if isinstance(texts, str):
             if pairs is not None and not isinstance(pairs, str):
                 raise TypeError(f"texts is one str, so pairs is one too, not {type(pairs).__name__}")
-            return self.encode([texts], None if pairs is None else [pairs])[0]
+            return self.encode([texts], None if pairs is None else [pairs], progress)[0]
         texts = _texts("texts", texts)
         seconds = None if pairs is None else _texts("pairs", pairs)
         if seconds is not None and len(seconds) != len(texts):
@@ -173,10 +186,12 @@ class SentenceEncoder:
         if not texts:
             raise ValueError("encode() got no texts")
         vectors = np.empty((len(texts), self.dimension), "float32")
-        for start in range(0, len(texts), WINDOW):
-            part = slice(start, start + WINDOW)
-            for rows, arrays in self._batches(texts[part], None if seconds is None else seconds[part]):
-                vectors[start + rows] = self._compiled(arrays)[: len(rows)]
+        with progress_bar("Encoding", len(texts), "text", progress) as advance:
+            for start in range(0, len(texts), WINDOW):
+                part = slice(start, start + WINDOW)
+                for rows, arrays in self._batches(texts[part], None if seconds is None else seconds[part]):
+                    vectors[start + rows] = self._compiled(arrays)[: len(rows)]
+                    advance(len(rows))
         if self.normalize:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors if self._whitening is None else self._whitening(vectors)

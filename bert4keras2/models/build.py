@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_checkpoint
 from bert4keras2.checkpoints.names.recognise import looks_like
 from bert4keras2.checkpoints.readers import open_checkpoint
@@ -25,19 +26,22 @@ def build_transformer_model(
     model: str | type[Transformer] = "bert",
     application: str | None = None,
     return_keras_model: bool = True,
+    progress: bool | None = None,
     **kwargs: Any,
 ) -> Any:
     """Build a model and load its weights.
 
     Args:
         config_path: the model's JSON file, its content, or the folder of a released checkpoint, in which the
-            configuration, the weights and the family are then looked for.
+            configuration, the weights and the family are then looked for. The name of a repository on the Hugging Face
+            hub ("hfl/rbt3") stands for its folder, which is downloaded.
         checkpoint_path: TensorFlow checkpoint prefix, safetensors file, PyTorch file or folder; None for random
             weights (or for the weights found in the folder).
         model: name of a family (docs/models.md lists them), or a subclass of `Transformer`.
         application: "encoder", "lm" (causal language model) or "unilm" (sequence to sequence in one stack); what the
             model's name implies if None, which is "encoder" for most.
         return_keras_model: return the Keras model; otherwise the `Transformer` that also has layers and initializer.
+        progress: show bars of downloading and loading; if None, on a terminal, where it takes some seconds.
         **kwargs: options of `Config` and keys of the JSON file, which they override; and layer_norm_cond,
             additional_input_layers and layers of `Transformer`.
 
@@ -45,11 +49,11 @@ def build_transformer_model(
         A `Model`, or a `Transformer` whose attribute `model` it is.
 
     Raises:
-        FileNotFoundError: if a file is missing.
+        FileNotFoundError: if a file is missing; of a name that leads nowhere, with what it may mean.
         TypeError: for an unknown option.
         ValueError: if configuration, checkpoint and options do not fit together.
     """
-    file, found_checkpoint = _read(config_path)
+    file, found_checkpoint = _read(config_path, progress)
     if checkpoint_path is None:
         checkpoint_path = found_checkpoint
     elif os.path.isdir(checkpoint_path):
@@ -65,15 +69,17 @@ def build_transformer_model(
     cls = STACKS[config.stack] if cls is Transformer else cls
     transformer = cls(config, **parts).build()
     if checkpoint_path is not None:
-        transformer.load_weights_from_checkpoint(checkpoint_path)
+        # Subclasses of scripts may override it without the argument.
+        shown = {} if progress is None else {"progress": progress}
+        transformer.load_weights_from_checkpoint(checkpoint_path, **shown)
     return transformer.model if return_keras_model else transformer
 
 
-def _read(config_path: Any) -> tuple[dict[str, Any], str | None]:
+def _read(config_path: Any, progress: bool | None) -> tuple[dict[str, Any], str | None]:
     """Return the configuration, and where that came from a folder also its checkpoint."""
     if config_path is None or isinstance(config_path, dict):
         return config_path or {}, None
-    path = os.fspath(config_path)
+    path = resolve(config_path, progress=progress)
     if not os.path.isdir(path):
         return read_config(path), None
     found = find_checkpoint(path)

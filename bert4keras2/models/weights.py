@@ -50,13 +50,17 @@ class CheckpointMixin:
         return mapping
 
     def load_weights_from_checkpoint(
-        self, checkpoint_path: str | os.PathLike, mapping: dict[str, list[str]] | None = None
+        self,
+        checkpoint_path: str | os.PathLike,
+        mapping: dict[str, list[str]] | None = None,
+        progress: bool | None = None,
     ) -> None:
         """Fill the model from a TensorFlow checkpoint, a safetensors file or a PyTorch file, one variable at a time.
 
         Args:
             checkpoint_path: prefix of the TensorFlow files, or the file; its content says what it is.
             mapping: {layer name: names in the checkpoint} to use instead of the family's own.
+            progress: show a bar; if None, on a terminal, where it takes some seconds.
 
         Raises:
             FileNotFoundError: if there is no such checkpoint.
@@ -70,7 +74,7 @@ class CheckpointMixin:
             table = table_for(self.config.family, source, reader)
             bindings = self._bindings(source, mapping, table)
             hint = suggestion(reader, self.config)
-            load_bindings(reader, bindings, table, self.config.ignore_invalid_weights, hint)
+            load_bindings(reader, bindings, table, self.config.ignore_invalid_weights, hint, progress)
 
     def save_weights_as_checkpoint(
         self, path: str | os.PathLike, mapping: dict[str, list[str]] | None = None, dtype: str | None = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import socketserver
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from bert4keras2.snippets.requests import BadRequest, sent_by
 
 __all__ = ["WebServing"]
 
@@ -23,13 +24,13 @@ class WebServing:
     """Serve Python functions over HTTP, with answers in JSON: {"code": 0, "desc": "succeeded", "data": result}.
 
     Errors are JSON too: code 1 and status 400 where an argument lacks or is wrong, code 2 and status 500 where the
-    function fails, code 3 where there is no such page or method (status 404 or 405). Functions run one at a time,
-    whatever the number of clients, as models want it. There is no encryption and no log-in: other computers should
-    reach it through a proxy only.
+    function fails, code 3 where there is no such page or method (status 404 or 405). "/" answers with what is served.
+    Functions run one at a time, whatever the number of clients, as models want it. There is no encryption and no
+    log-in: other computers should reach it through a proxy only.
 
     Args:
         host: the address to listen on; this computer alone by default, "0.0.0.0" for all networks.
-        port: the port.
+        port: the port; 0 for one that is free.
         server: a server that bottle knows by name ("waitress", "paste", ...); the standard library's if None.
 
     Raises:
@@ -46,6 +47,8 @@ class WebServing:
         self.app = bottle.Bottle()
         self.app.default_error_handler = self._error_page
         self._lock = threading.Lock()
+        self._routes: list[dict[str, Any]] = []
+        self.app.route("/", callback=self._index)
 
     def route(
         self,
@@ -54,7 +57,7 @@ class WebServing:
         arguments: dict[str, tuple[Callable[[Any], Any] | None, bool]],
         method: str = "GET",
     ) -> None:
-        """Serve a function at a path.
+        """Serve a function at a path; a later one takes the place of an earlier one, that of "/" included.
 
         Args:
             path: such as "/similarity".
@@ -91,23 +94,35 @@ class WebServing:
             return self._encode(body)
 
         self.app.route(path, method=method.upper(), callback=answer)
+        needs = {name: "required" if required else "optional" for name, (_, required) in arguments.items()}
+        same = [one for one in self._routes if (one["path"], one["method"]) == (path, method.upper())]
+        self._routes = [one for one in self._routes if one not in same]
+        self._routes.append({"path": path, "method": method.upper(), "arguments": needs})
 
     def start(self) -> None:
-        """Serve until interrupted."""
-        if self.server is not None:
-            self.bottle.run(self.app, host=self.host, port=self.port, server=self.server)
-            return
-        from wsgiref.simple_server import WSGIServer
+        """Print the address and serve until interrupted.
 
-        class Threaded(socketserver.ThreadingMixIn, WSGIServer):  # a slow client keeps nobody waiting
-            daemon_threads = True
+        Raises:
+            OSError: if the port is taken, or the address is none of this computer's.
+        """
+        if self.server is None:
+            from bert4keras2.snippets.server import serve  # the standard library's, which takes a while to import
 
-        self.bottle.run(self.app, host=self.host, port=self.port, server="wsgiref", server_class=Threaded)
+            serve(self.app, self.host, self.port)
+        else:
+            print(f"http://{self.host}:{self.port}/", flush=True)
+            self.bottle.run(self.app, host=self.host, port=self.port, server=self.server, quiet=True)
 
     # -- one request -----------------------------------------------------------------------------------------
 
+    def _index(self) -> bytes:
+        return self._encode({"code": SUCCEEDED, "desc": "succeeded", "data": {"routes": self._routes}})
+
     def _answer(self, func: Callable, arguments: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        given = self._given()
+        try:
+            given = sent_by(self.bottle.request)
+        except BadRequest as error:
+            return 400, {"code": WRONG_ARGUMENT, "desc": str(error), "data": {}}
         values = {}
         for name, (convert, required) in arguments.items():
             if name not in given:
@@ -129,17 +144,6 @@ class WebServing:
             logger.exception("%s failed", getattr(func, "__name__", func))
             return 500, {"code": FAILED, "desc": str(error) or type(error).__name__, "data": {}}
 
-    def _given(self) -> dict[str, Any]:
-        """Return what the client sent, from address, form or JSON."""
-        request = self.bottle.request
-        given = {name: request.params.getunicode(name) for name in request.params}
-        if (request.content_type or "").split(";")[0].strip().lower() == "application/json":
-            sent = request.json
-            if not isinstance(sent, dict):
-                raise self.bottle.HTTPError(400, "the JSON that was sent must be an object")
-            given.update(sent)
-        return given
-
     def _encode(self, body: dict[str, Any]) -> bytes:
         self.bottle.response.content_type = "application/json; charset=utf-8"
         return json.dumps(body, ensure_ascii=False, default=_plain).encode("utf-8")
@@ -148,7 +152,9 @@ class WebServing:
         code = WRONG_ARGUMENT if error.status_code == 400 else REFUSED
         if error.status_code == 500:
             code = FAILED
-        return self._encode({"code": code, "desc": str(error.body), "data": {}})
+        known = ", ".join(dict.fromkeys(one["path"] for one in self._routes))
+        hint = f"; there are {known}" if error.status_code == 404 and known else ""
+        return self._encode({"code": code, "desc": f"{error.body}{hint}", "data": {}})
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
 from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
 from bert4keras2.files import read_json
@@ -25,7 +26,8 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
     tokenizer.json, or vocab.json with merges.txt (`HuggingFaceTokenizer`).
 
     Args:
-        folder: the folder that `build_transformer_model` loads, or one with the vocabulary alone.
+        folder: the folder that `build_transformer_model` loads, or one with the vocabulary alone; or the name of a
+            repository on the Hugging Face hub, whose small files are then downloaded.
         **kwargs: arguments of the tokenizer, which win over what the folder says. With a vocab.txt, text is
             lower-cased unless tokenizer_config.json says otherwise; SentencePiece models with [CLS] and [SEP], or else
             <s> and </s>, start and end with them, and XLM-RoBERTa's have the ids of the model, layout='fairseq'.
@@ -35,7 +37,7 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
         ImportError: if the package that reads the vocabulary is not installed.
         ValueError: if a file is damaged, or the vocabulary has more tokens than the model has embeddings.
     """
-    name = os.fspath(folder)
+    name = resolve(folder, weights=False)
     vocabulary, model = find_vocabulary(name)
     config_path = _config_path(name)
     config = {} if config_path is None else read_json(config_path, "the configuration of a model")

@@ -95,7 +95,7 @@ class ClassicMethods:
         generator: Any,
         steps_per_epoch: int | None = None,
         epochs: int = 1,
-        verbose: Any = 1,
+        verbose: Any = "auto",
         callbacks: Any = None,
         validation_data: Any = None,
         validation_steps: int | None = None,

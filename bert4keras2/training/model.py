@@ -11,6 +11,7 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.layers.running_means import refresh_logs
+from bert4keras2.training.display import with_display
 from bert4keras2.training.input_checks import IdLimits
 from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.label_checks import LabelLimits
@@ -80,15 +81,18 @@ class Model(ClassicMethods, keras.Model):
         """Train as keras.Model.fit does, on arrays, datasets or generators whose batches differ in length."""
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._guarded_pair(kwargs["validation_data"])
+        args, kwargs = with_display(2, args, kwargs, callbacks=True)
         args, kwargs = with_followers(self.loss_transforms, args, kwargs)
         return self._guarded(super().fit, x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
         """Evaluate as keras.Model.evaluate does."""
+        args, kwargs = with_display(1, args, kwargs)
         return self._guarded(super().evaluate, x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
         """Predict as keras.Model.predict does."""
+        args, kwargs = with_display(1, args, kwargs)
         return self._guarded(super().predict, x, *args, targets=False, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
