@@ -1,4 +1,14 @@
-"""bert4keras2: pre-trained Chinese language models in Keras 3, on TensorFlow, JAX or PyTorch."""
+"""bert4keras2: pre-trained Chinese language models in Keras 3, on TensorFlow, JAX or PyTorch.
+
+    from bert4keras2 import build_transformer_model, load_tokenizer
+
+    tokenizer = load_tokenizer(folder)         # of a released checkpoint, or a name on the Hugging Face hub
+    model = build_transformer_model(folder)    # a Keras model, with its weights
+
+What most scripts need is here; the rest is in `backend` (Keras as scripts import it), `models`, `tokenizers`, `layers`,
+`optimizers`, `training`, `snippets` (data, files), `decoders` (generation), `embeddings` (sentence vectors),
+`checkpoints`, `metrics` and `clue`. All of it is imported at first use. On the command line: bert4keras2 --help
+"""
 
 from __future__ import annotations
 
@@ -6,6 +16,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what is looked up below, for type checkers and editors
+    from bert4keras2 import backend as backend
+    from bert4keras2 import checkpoints as checkpoints
+    from bert4keras2 import clue as clue
+    from bert4keras2 import decoders as decoders
+    from bert4keras2 import embeddings as embeddings
+    from bert4keras2 import layers as layers
+    from bert4keras2 import metrics as metrics
+    from bert4keras2 import models as models
+    from bert4keras2 import optimizers as optimizers
+    from bert4keras2 import snippets as snippets
+    from bert4keras2 import tokenizers as tokenizers
+    from bert4keras2 import training as training
     from bert4keras2.checkpoints.hub import from_hub
     from bert4keras2.decoders import Generator
     from bert4keras2.embeddings import SentenceEncoder
@@ -31,6 +53,10 @@ _EXPORTS = {
     "sequence_padding": "bert4keras2.snippets",
     "set_seed": "bert4keras2.functional.seeds",
 }
+_MODULES = (
+    "backend", "checkpoints", "clue", "decoders", "embeddings", "layers", "metrics", "models", "optimizers", "snippets",
+    "tokenizers", "training",
+)  # fmt: skip
 
 __all__ = [
     "DataGenerator",
@@ -51,8 +77,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(importlib.import_module(_EXPORTS[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+    if name in _MODULES:
+        return importlib.import_module(f"bert4keras2.{name}")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}, and the modules"
+        f" {', '.join(_MODULES)}"
+    )
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *_MODULES, *(name for name in globals() if name.startswith("__"))})

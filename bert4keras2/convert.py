@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", help="folder, TensorFlow prefix, or a safetensors, PyTorch or Keras 2 HDF5 file")
+    parser.add_argument("source", help="folder, file or TensorFlow prefix; or a name on the Hugging Face hub")
     parser.add_argument("target", help="folder, TensorFlow prefix (x/bert_model.ckpt) or x/model.safetensors")
     parser.add_argument("--to", choices=("tensorflow", "huggingface"), help="format; by default what the target says")
     parser.add_argument("--model", help="family, where neither configuration nor variables tell (roformer, nezha, ...)")
@@ -45,12 +45,13 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes
+    import bert4keras2.quiet  # noqa: F401  before TensorFlow
     from bert4keras2.checkpoints.conversion.converting import convert
+    from bert4keras2.checkpoints.finding.resolve import resolve
 
     try:
         done = convert(
-            options.source,
+            resolve(options.source, progress=False if options.quiet else None),
             options.target,
             to=options.to,
             model=options.model,

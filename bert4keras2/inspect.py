@@ -25,17 +25,18 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         prog=prog,
         description="Tell what a checkpoint is: family, sizes, heads, the call that loads it, and what does not fit.",
     )
-    parser.add_argument("path", help="folder, TensorFlow prefix, or a safetensors, PyTorch or Keras 2 HDF5 file")
+    parser.add_argument("path", help="folder, file or TensorFlow prefix; or a name on the Hugging Face hub (hfl/rbt3)")
     parser.add_argument("--model", help="family, where neither configuration nor variables tell (roformer, nezha, ...)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--variables", action="store_true", help="list the names and shapes of all variables")
     options = parser.parse_args(arguments)
 
+    from bert4keras2.checkpoints.finding.resolve import resolve
     from bert4keras2.checkpoints.formats.errors import CheckpointError
     from bert4keras2.checkpoints.report import describe
 
     try:
-        found = describe(options.path, options.model)
+        found = describe(resolve(options.path), options.model)
     except (CheckpointError, ValueError, OSError, ImportError) as error:
         if options.json:
             print(json.dumps({"problems": [str(error)]}, ensure_ascii=False, indent=2))

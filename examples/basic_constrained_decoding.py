@@ -10,6 +10,7 @@ random weights shows the way: its answers are substrings of the passage, but not
 
 import argparse
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import set_seed
 from bert4keras2.decoders import Generator, choose_candidate, substring_constraint
 from bert4keras2.models import build_transformer_model

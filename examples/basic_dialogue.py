@@ -9,8 +9,8 @@ Without --checkpoint a tiny model is trained for some seconds on a dozen made-up
 import argparse
 
 import numpy as np
-from keras import ops
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.decoders import Dialogue, Generator, dialogue_prompt
 from bert4keras2.models import build_transformer_model
@@ -41,8 +41,8 @@ TINY = {
 
 def loss(y_true, y_pred):
     """Return the mean cross-entropy of all tokens that are not padding; both speakers' words count."""
-    counts = ops.cast(ops.not_equal(y_true, 0), "float32")
-    return ops.sum(keras.losses.sparse_categorical_crossentropy(y_true, y_pred) * counts) / ops.sum(counts)
+    counts = keras.ops.cast(keras.ops.not_equal(y_true, 0), "float32")
+    return keras.ops.sum(keras.losses.sparse_categorical_crossentropy(y_true, y_pred) * counts) / keras.ops.sum(counts)
 
 
 def tiny_model(name, epochs):

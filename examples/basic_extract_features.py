@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.layers import GlobalAveragePooling1D
 from bert4keras2.models import build_transformer_model
@@ -48,6 +49,8 @@ def main():
     pooled = keras.models.Model(encoder.inputs, GlobalAveragePooling1D()(encoder.output))
     vectors = pooled.predict([token_ids, segment_ids], verbose=0)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not args.checkpoint:
+        print("What follows is chance:")
     for i, first in enumerate(args.sentences):
         for j in range(i + 1, len(args.sentences)):
             print(f"  cosine {vectors[i] @ vectors[j]:.3f}  {first}  |  {args.sentences[j]}")

@@ -8,6 +8,7 @@ the model is tiny and has random weights: what it prints are characters by chanc
 
 import argparse
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import set_seed
 from bert4keras2.decoders import Generator, gen_synonyms
 from bert4keras2.embeddings import SentenceEncoder
@@ -35,12 +36,12 @@ def main():
         tokenizer = load_tokenizer(args.checkpoint)
         model = build_transformer_model(args.checkpoint, model=args.model)
     else:
-        print("No --checkpoint: the model is tiny and untrained, so the sentences mean nothing.")
+        print("No --checkpoint: the model is tiny and untrained. It writes characters by chance, which mean nothing.")
         set_seed(0)
         tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set("".join(SENTENCES)))]
         tokenizer = Tokenizer({token: i for i, token in enumerate(tokens)})
         model = build_transformer_model(TINY, vocab_size=len(tokens), model=args.model)
-        args.maxlen = min(args.maxlen, 16)
+        args.maxlen, args.show = min(args.maxlen, 16), min(args.show, 3)
 
     generator = Generator(model, tokenizer, maxlen=args.maxlen)
     encoder = SentenceEncoder(model, tokenizer, pooling="pooler", maxlen=args.maxlen)

@@ -7,6 +7,7 @@ Without --checkpoint the model is tiny and has random weights: what comes out ar
 
 import argparse
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import set_seed
 from bert4keras2.decoders import gibbs_sample
 from bert4keras2.models import build_transformer_model
@@ -34,7 +35,7 @@ def main():
         tokenizer = load_tokenizer(args.checkpoint)
         model = build_transformer_model(args.checkpoint, model=args.model, with_mlm=True)
     else:
-        print("No --checkpoint: the model is tiny and untrained, so the texts mean nothing.")
+        print("No --checkpoint: the model is tiny and untrained. It draws characters by chance, which mean nothing.")
         set_seed(0)
         tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(args.text.lower()) - set(" "))]
         tokenizer = Tokenizer({token: i for i, token in enumerate(tokens)}, do_lower_case=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import set_seed
 from bert4keras2.models import build_transformer_model
 from bert4keras2.optimizers import Adam
@@ -72,9 +73,11 @@ def main():
         tokenizer = load_tokenizer(args.checkpoint, never_split=["[MASK]"])
         model = build_transformer_model(args.checkpoint, model=args.model, with_mlm=True)
     else:
-        print("No --checkpoint: a tiny model, trained for some seconds on 640 sentences. Expect little.")
+        print("No --checkpoint: a tiny model, trained for some seconds on 640 sentences.")
         tokenizer, model = tiny_model(args.epochs)
 
+    if not args.checkpoint:
+        print("It has learned which characters are frequent, and no sense: the fillings are poor.")
     for sentence in args.sentences:
         token_ids, segment_ids = tokenizer.encode_batch([sentence])
         blanks = np.flatnonzero(token_ids[0] == tokenizer.mask_id)

@@ -8,6 +8,7 @@ Without --checkpoint the model is tiny and untrained: the numbers show the way, 
 import argparse
 from pathlib import Path
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import set_seed
 from bert4keras2.embeddings import SentenceEncoder, rank_by_similarity, search, similarity
 from bert4keras2.models import build_transformer_model
@@ -59,6 +60,8 @@ def main():
     vectors = encoder.encode(samples)
     print(f"{len(samples)} sample sentences, vectors {vectors.shape}")
 
+    if not args.checkpoint:
+        print("What follows is chance:")
     cosines = similarity(encoder.encode(SENTENCES))
     for i, first in enumerate(SENTENCES):
         for j in range(i + 1, len(SENTENCES)):

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.decoders import Generator
 from bert4keras2.models import build_transformer_model
@@ -48,8 +48,8 @@ class data_generator(DataGenerator):
 
 def loss(y_true, y_pred):
     """Return the mean cross-entropy of all tokens that are not padding."""
-    counts = ops.cast(ops.not_equal(y_true, 0), "float32")
-    return ops.sum(keras.losses.sparse_categorical_crossentropy(y_true, y_pred) * counts) / ops.sum(counts)
+    counts = keras.ops.cast(keras.ops.not_equal(y_true, 0), "float32")
+    return keras.ops.sum(keras.losses.sparse_categorical_crossentropy(y_true, y_pred) * counts) / keras.ops.sum(counts)
 
 
 def main():

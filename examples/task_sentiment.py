@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.layers import GlobalAveragePooling1D
 from bert4keras2.models import build_transformer_model

@@ -14,8 +14,7 @@ import random
 import time
 from pathlib import Path
 
-from keras import ops
-
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.decoders import Generator
 from bert4keras2.layers import Loss
@@ -70,12 +69,14 @@ class CrossEntropy(Loss):
 
     def compute_loss(self, inputs, mask=None):
         ids, counts, probabilities = inputs
-        target, counts = ids[:, 1:], ops.cast(ops.not_equal(counts[:, 1:], 0), "float32")
+        target, counts = ids[:, 1:], keras.ops.cast(keras.ops.not_equal(counts[:, 1:], 0), "float32")
         loss = keras.losses.sparse_categorical_crossentropy(target, probabilities[:, :-1])
-        hit = ops.cast(ops.equal(ops.argmax(probabilities[:, :-1], -1), ops.cast(target, "int64")), "float32")
-        total = ops.maximum(ops.sum(counts), 1.0)
-        self.add_metric(ops.sum(hit * counts) / total, name="accuracy")
-        return ops.sum(loss * counts) / total
+        hit = keras.ops.cast(
+            keras.ops.equal(keras.ops.argmax(probabilities[:, :-1], -1), keras.ops.cast(target, "int64")), "float32"
+        )
+        total = keras.ops.maximum(keras.ops.sum(counts), 1.0)
+        self.add_metric(keras.ops.sum(hit * counts) / total, name="accuracy")
+        return keras.ops.sum(loss * counts) / total
 
 
 def trainable(model, seq2seq):

@@ -87,6 +87,21 @@ def test_source(path):
     assert not re.search(r"/(work|home|root)/", text)
 
 
+def test_what_is_shown_is_given():
+    """`dir`, and with it Tab and `help`, name what there is; nothing of it is imported before it is used."""
+    code = "import sys, bert4keras2 as b; names = dir(b); h = [m for m in ('numpy', 'keras') if m in sys.modules]; "
+    code += (
+        "print(h, {'models', 'layers', 'build_transformer_model', 'Generator'} <= set(names), 'importlib' in names, "
+    )
+    code += "b.metrics.__name__, b.tokenizers.Tokenizer.__name__)"
+    assert python(code) == "[] True False bert4keras2.metrics Tokenizer"
+    for name in dir(bert4keras2):
+        assert getattr(bert4keras2, name) is not None
+    for part in ("backend", "training", "snippets"):
+        assert getattr(bert4keras2, part) is importlib.import_module(f"bert4keras2.{part}")
+    assert all(f"`{name}`" in bert4keras2.__doc__ for name in dir(bert4keras2) if name in bert4keras2._MODULES)
+
+
 def test_exports():
     for name in bert4keras2.__all__:
         assert getattr(bert4keras2, name) is not None

@@ -13,6 +13,7 @@ import pytest
 import bert4keras2
 
 SCRIPT = """\
+import bert4keras2
 from bert4keras2 import Generator, Tokenizer, build_transformer_model, load_tokenizer
 
 reveal_type(build_transformer_model)
@@ -20,6 +21,8 @@ reveal_type(Tokenizer("vocab.txt"))
 reveal_type(load_tokenizer("folder"))
 reveal_type(load_tokenizer("folder").encode("text"))
 reveal_type(Generator(build_transformer_model("folder"), load_tokenizer("folder")))
+reveal_type(bert4keras2.models.build_transformer_model("folder", progress=True))
+reveal_type(bert4keras2.SentenceEncoder.load("folder").encode(["text"]))
 build_transformer_model("folder", application=1)
 Tokenizer(3)
 Generator(None, maxlen="long")
@@ -53,12 +56,13 @@ def check(site: tuple[Path, Path], folder: Path) -> list[str]:
 
 
 def test_a_script_sees_the_types(site, tmp_path):
-    function, tokenizer, loaded, encoded, generator, *errors = check(site, tmp_path)
+    function, tokenizer, loaded, encoded, generator, model, vectors, *errors = check(site, tmp_path)
     assert "config_path: str | os.PathLike[Any] | dict[str, Any] | None" in function and "application: str" in function
     assert tokenizer.endswith('Tokenizer"') and "bert4keras2.tokenizers" in tokenizer
     assert "wordpiece.Tokenizer" in loaded and "SpTokenizer" in loaded
     assert "tuple[list[int], list[int]]" in encoded
     assert generator.endswith('Generator"') and "bert4keras2.decoders" in generator
+    assert model.endswith('"Any"') and "ndarray" in vectors  # models have no type of their own
     assert len(errors) == 3
     for line, name in zip(errors, ("build_transformer_model", "Tokenizer", "Generator"), strict=True):
         assert f'to "{name}" has incompatible type' in line
@@ -72,4 +76,4 @@ def test_they_are_seen_because_the_package_says_so(site, tmp_path):
         lines = check(site, tmp_path)
     finally:
         marker.touch()
-    assert len(lines) == 5 and all(line.endswith('"Any"') for line in lines)
+    assert len(lines) == 7 and all(line.endswith('"Any"') for line in lines)

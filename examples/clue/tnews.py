@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.clue import TNEWS_LABELS, find_split, read_tnews, write_predictions
 from bert4keras2.layers import FirstToken, GlobalAveragePooling1D
@@ -65,7 +66,7 @@ class Evaluator(keras.callbacks.Callback):
         if accuracy > self.best:
             self.best = accuracy
             self.model.save_weights(self.path)
-        print(f"\nepoch {epoch + 1}: validation accuracy {accuracy:.4f}, best {self.best:.4f}")
+        print(f"epoch {epoch + 1}: validation accuracy {accuracy:.4f}, best {self.best:.4f}")
 
 
 def predict(model, generator):

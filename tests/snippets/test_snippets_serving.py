@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def serving():
     return web
 
 
-def ask(web, path, query="", method="GET", body=b"", kind=None):
+def ask(web, path, query="", method="GET", body=b"", kind=None, length=None):
     """Return (status, content type, JSON) of a request."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "SERVER_NAME": "x"}
     environ |= {
@@ -42,7 +43,7 @@ def ask(web, path, query="", method="GET", body=b"", kind=None):
         "wsgi.errors": sys.stderr,
         "wsgi.url_scheme": "http",
     }
-    environ |= {"CONTENT_LENGTH": str(len(body)), "SERVER_PROTOCOL": "HTTP/1.1"} | (
+    environ |= {"CONTENT_LENGTH": length or str(len(body)), "SERVER_PROTOCOL": "HTTP/1.1"} | (
         {"CONTENT_TYPE": kind} if kind else {}
     )
     started = []
@@ -68,16 +69,86 @@ def test_answers(serving):
         ("/repeat", "text=a&n=x", {}, 400, 1, "wrong \"n\" argument 'x'"),
         ("/repeat", "text=boom", {}, 500, 2, "it broke"),
         ("/repeat", "text=a&n=9", {}, 500, 2, "object, which JSON cannot hold"),
-        ("/nothing", "", {}, 404, 3, "Not found"),
+        ("/nothing", "", {}, 404, 3, "Not found: '/nothing'; there are /repeat"),
         ("/repeat", "text=a", {"method": "DELETE"}, 405, 3, "not allowed"),
         ("/repeat", "", {"method": "POST", "body": b"{", "kind": "application/json"}, 400, 1, "JSON"),
         ("/repeat", "", {"method": "POST", "body": b"[1]", "kind": "application/json"}, 400, 1, "must be an object"),
+        ("/repeat", "", {"method": "POST", "body": b'{"text": null}', "kind": "application/json"}, 400, 1, "lack of"),
+        ("/repeat", "", {"method": "POST", "body": b'{"text": "a"}'}, 400, 1, "send Content-Type: application/json"),
+        (
+            "/repeat",
+            "",
+            {"method": "POST", "body": b"<a/>", "kind": "text/xml"},
+            400,
+            1,
+            "'text/xml' is not understood",
+        ),
+        ("/repeat", "", {"method": "POST", "body": b"text=a", "length": "x"}, 400, 1, "the body cannot be read"),
+        ("/repeat", "", {"method": "POST", "length": str(2**30)}, 400, 1, "more than 16777216 are not taken"),
+        ("/repeat", "", {"method": "POST", "body": b"--x", "kind": "multipart/form-data"}, 400, 1, "boundary"),
     ],
 )
 def test_errors(serving, path, query, options, status, code, desc):
     found, kind, body = ask(serving, path, query, **options)
     assert (found, kind, body["code"], body["data"]) == (status, "application/json; charset=utf-8", code, {})
     assert desc in body["desc"]
+
+
+@pytest.mark.parametrize("path", ["/", ""])
+def test_the_root_tells_the_routes(serving, path):
+    status, _, body = ask(serving, path)
+    one = {"path": "/repeat", "arguments": {"text": "required", "n": "optional"}}
+    assert status == 200 and body["code"] == 0
+    assert body["data"]["routes"] == [{**one, "method": "GET"}, {**one, "method": "POST"}]
+    serving.route("/repeat", lambda: None, {}, method="post")
+    serving.route("/", lambda: "mine", {})
+    assert ask(serving, path)[2]["data"] == "mine" and len(serving._routes) == 3
+
+
+def multipart(value: bytes, more: str = "") -> dict:
+    """Return the arguments of `ask` for a form with one part, as curl -F sends it."""
+    head = f'--x\r\nContent-Disposition: form-data; name="text"{more}\r\n\r\n'.encode()
+    return {"method": "POST", "body": head + value + b"\r\n--x--\r\n", "kind": "multipart/form-data; boundary=x"}
+
+
+FORM = "application/x-www-form-urlencoded"
+TEXT = "锅里 100% + &=1 😀"
+UTF8, GBK = "火锅".encode(), "火锅".encode("gbk")
+
+
+@pytest.mark.parametrize(
+    ("request_", "wanted"),
+    [
+        ({"query": "text=" + quote(TEXT)}, TEXT),
+        ({"query": "text=" + UTF8.decode("latin-1")}, "火锅"),  # as servers hand on what was not escaped
+        ({"query": "text="}, ""),
+        ({"query": "text=" + quote(GBK)}, None),
+        ({"query": "text=" + GBK.decode("latin-1")}, None),
+        ({"query": "text=火锅"}, None),  # no server does that
+        ({"method": "POST", "body": b"text=" + quote(TEXT).encode(), "kind": FORM}, TEXT),
+        ({"method": "POST", "body": b"text=" + UTF8, "kind": FORM}, "火锅"),
+        ({"method": "POST", "body": b"text=" + UTF8}, "火锅"),
+        ({"method": "POST", "body": b"text=" + GBK, "kind": FORM}, None),
+        ({"method": "POST", "body": b"text=" + GBK, "kind": f"{FORM}; charset=GBK"}, "火锅"),
+        ({"method": "POST", "body": b"text=" + UTF8, "kind": f"{FORM}; charset=klingon"}, None),
+        (multipart(TEXT.encode()), TEXT),
+        (multipart(GBK), None),
+        (multipart(UTF8, '; filename="a.txt"'), "火锅"),
+        (multipart(GBK, '; filename="a.txt"'), None),
+        (multipart(b"a" * 200_000), "a" * 200_000),  # kept in a file while it is read
+        ({"method": "POST", "body": json.dumps({"text": TEXT}).encode(), "kind": "application/json"}, TEXT),
+        ({"method": "POST", "body": b'{"text": "%s"}' % GBK, "kind": "application/json"}, None),
+        ({"method": "POST", "body": b'{"text": "%s"}' % GBK, "kind": "application/json; charset=gbk"}, "火锅"),
+        ({"method": "POST", "body": b'{"text": "\\ud83d"}', "kind": "application/json"}, None),
+        ({"method": "POST", "body": b"[" * 100_000, "kind": "application/json"}, None),
+    ],
+)
+def test_texts_arrive_whole_or_are_refused(serving, request_, wanted):
+    status, _, body = ask(serving, "/repeat", **request_)
+    if wanted is None:
+        assert (status, body["code"]) == (400, 1) and len(body["desc"]) > 20, body
+    else:
+        assert status == 200 and body["data"]["text"] == wanted
 
 
 def test_routes_are_checked(serving):
@@ -105,20 +176,37 @@ def test_one_function_at_a_time(serving):
     assert most == [1, 1, 1, 1]
 
 
-def test_over_a_socket(serving):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        serving.port = probe.getsockname()[1]
-    assert serving.host == "127.0.0.1" and snippets.WebServing().port == 8000
+@pytest.fixture
+def address(serving, capsys) -> str:
+    """Where the service listens, as it says itself: that is all it prints."""
+    serving.port = 0
     threading.Thread(target=serving.start, daemon=True).start()
-    for attempt in range(50):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{serving.port}/repeat?text=ab&n=2", timeout=5) as answer:
-                assert json.load(answer)["data"]["text"] == "abab"
-            return
-        except urllib.error.URLError:
-            assert attempt < 49
-            time.sleep(0.1)
+    for _ in range(100):
+        if printed := capsys.readouterr().out:
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", printed)
+            return printed.strip()
+        time.sleep(0.05)
+    raise AssertionError("nothing was printed")
+
+
+def test_over_a_socket(serving, address, capsys):
+    assert serving.host == "127.0.0.1" and snippets.WebServing().port == 8000
+    with urllib.request.urlopen(f"{address}repeat?text=ab&n=2", timeout=30) as answer:
+        assert json.load(answer)["data"]["text"] == "abab"
+    port = int(address.rsplit(":", 1)[1].strip("/"))
+    # As curl sends what stands in the shell: of the bytes of the second character, one is a blank in Latin-1.
+    for query, status in ((UTF8, b"200"), (GBK, b"400")):
+        with socket.create_connection(("127.0.0.1", port), 30) as client:
+            client.sendall(b"GET /repeat?text=" + query + b" HTTP/1.0\r\nHost: x\r\n\r\n")
+            reply = b"".join(iter(lambda: client.recv(4096), b""))
+        assert reply.split()[1] == status and b"null" not in reply
+        assert status != b"200" or json.loads(reply.split(b"\r\n\r\n", 1)[1])["data"]["text"] == "火锅"
+    with socket.create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(b"no HTTP\r\n\r\n")  # and away
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err == ""
+    with pytest.raises(OSError, match=f"Cannot listen on 127.0.0.1, port {port}: Address already in use"):
+        snippets.WebServing(port=port).start()
 
 
 def test_without_bottle(monkeypatch):

@@ -38,7 +38,8 @@ def resolve(name: str | os.PathLike[str], weights: bool = True, progress: bool |
     try:
         return download(repository, weights=weights, progress=progress)
     except (ImportError, CheckpointNotFoundError) as error:
-        raise CheckpointNotFoundError(f"{path!r} is no file or folder here. {error}{did_you_mean(path)}") from error
+        hint = did_you_mean(repository)
+        raise CheckpointNotFoundError(f"{path!r} is no file or folder here. {error}{hint}") from error
 
 
 def _exists(path: str) -> bool:

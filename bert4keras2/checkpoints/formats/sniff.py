@@ -196,7 +196,7 @@ def _not_found(path: str) -> str:
         found = "The folder holds " + ", ".join(repr(os.path.join(folder, name)) for name in ranked[:5])
         advice = found + (", ..." if len(ranked) > 5 else "") + ". Pass one of these."
     else:
-        others = sorted(os.listdir(folder))
+        others = sorted(name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name)))
         shown = ", ".join(map(repr, others[:8])) + (", ..." if len(others) > 8 else "")
-        advice = f"The folder holds no weights at all ({shown or 'it is empty'}). Download the checkpoint into it."
+        advice = f"The folder holds no weights at all ({shown or 'no files'}). Download the checkpoint into it."
     return f"There is no checkpoint {path!r}: neither this file nor {wanted + '.index'!r} exists. {advice}"
