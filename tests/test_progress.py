@@ -36,7 +36,7 @@ CALLS = {
     "Encoding": lambda encoder, generator, option: encoder.encode(TEXTS, **option),
     "Whitening": lambda encoder, generator, option: encoder.fit_whitening(TEXTS, k=1, **option),
     "Generating": lambda encoder, generator, option: generator.generate(TEXTS, max_new_tokens=1, **option),
-    "Loading": lambda encoder, generator, option: build_transformer_model(GOLDEN / "bert_pool", **option),
+    "Loading": lambda encoder, generator, option: build_transformer_model(GOLDEN / "bert_encoder", **option),
 }
 
 
@@ -53,7 +53,7 @@ def test_long_calls_have_a_bar(call, encoder, generator, capsys, monkeypatch):
     monkeypatch.setattr(progress, "DELAY", 1e-9)
     CALLS[call](encoder, generator, {})
     shown = capsys.readouterr().err
-    assert title in shown and shown.rsplit("\r", 1)[1].strip() == ""  # and is wiped away
+    assert "\r" in shown and shown.rsplit("\r", 1)[1].strip() == ""  # shown, and wiped away
 
 
 def test_nobody_looks_on():

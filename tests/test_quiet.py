@@ -37,6 +37,25 @@ def test_commands_are_quiet():
     assert level(None, code).split()[0] == ("2" if DRIVER else "3")
 
 
+@pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "tensorflow", reason="other backends do not greet")
+@pytest.mark.parametrize(("code", "shown"), [("import tensorflow, sys; print('mine', file=sys.stderr)", "mine\n")])
+def test_tensorflow_is_imported_in_silence(code, shown):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-c", f"import bert4keras2.quiet; {code}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stderr) == (0, shown)
+
+
+def test_errors_of_the_import_are_shown(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'I0000 a note\\nwhy\\n'); print(1 / 0)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-c", "import bert4keras2.quiet; import tensorflow"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert all(word in done.stderr for word in ("a note", "why", "ZeroDivisionError"))
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.stem)
 def test_examples_import_it_first(path):
     """Before Keras, and so before TensorFlow."""
