@@ -1,7 +1,7 @@
 """`import bert4keras2.quiet`, before Keras: TensorFlow's notes about the machine stay off the terminal.
 
-Commands and examples import it; a script of yours may. What you have set in TF_CPP_MIN_LOG_LEVEL stays as it is, and with
-"0" everything is shown.
+Commands and examples import it; a script of yours may. What you have set in TF_CPP_MIN_LOG_LEVEL stays as it is, and
+with "0" everything is shown.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_runs(script, arguments, says, tmp_path):
 
 @pytest.mark.parametrize(("technique", "least"), [("fgm", 0.8), ("gp", 0.8), ("vat", 0.6)])
 def test_techniques_do_not_destroy_learning(technique, least, tmp_path):
-    """Half of the texts are of each class; without a technique the model reaches 0.92, with a third of the labels 0.7."""
+    """Half of the texts are of each class; without a technique it is 0.92, with a third of the labels 0.7."""
     text = run("task_sentiment_adversarial.py", tmp_path, "--technique", technique)
     assert float(re.search(rf"^{technique}: test accuracy ([\d.]+)", text, re.M)[1]) >= least
 
