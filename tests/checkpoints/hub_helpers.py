@@ -42,7 +42,8 @@ def fake_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     convert(GOLDEN / "roformer_encoder", repository, model="roformer")
     for name, text in {
         "vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n", "tokenizer_config.json": "{}", "README.md": "# Read me",
-        "flax_model.msgpack": "x", "tf_model.h5": "x", "onnx/model.onnx": "x", "pytorch_model.bin": "not fetched", "model.fp16.safetensors": "x",
+        "flax_model.msgpack": "x", "tf_model.h5": "x", "onnx/model.onnx": "x",
+        "pytorch_model.bin": "not fetched", "model.fp16.safetensors": "x",
         "onnx/config.json": "{}", "training_args.bin": "x",
     }.items():  # fmt: skip
         (repository / name).parent.mkdir(exist_ok=True)
