@@ -15,7 +15,10 @@ from bert4keras2.functional import keras_private
 PACKAGE = Path(bert4keras2.__file__).parent
 PRIVATE = [name for name in keras_private.NAMES if name.startswith("_")]
 # Classes that answer to a private name, and ask their base class by it.
-ALLOWED = {"optimizers/rules.py": {"_backend_apply_gradients"}}
+ALLOWED = {
+    "optimizers/rules.py": {"_backend_apply_gradients"},
+    "training/jax_steps.py": {"_purge_model_variables", "_jax_state_synced"},
+}
 
 
 def owners():
@@ -36,7 +39,8 @@ def owners():
 def test_names_are_there():
     """Where this fails, a newer Keras calls something otherwise: keras_private.py is the place to mend it."""
     objects, backend = owners(), keras.backend.backend()
-    elsewhere = {"_all_reduce_sum_gradients": "tensorflow", "jax_state_sync": "jax"}
+    elsewhere = {"_all_reduce_sum_gradients": "tensorflow"}
+    elsewhere |= dict.fromkeys(("jax_state_sync", "_purge_model_variables", "_jax_state_synced"), "jax")
     for name in keras_private.NAMES:
         if name.startswith("keras.src") or elsewhere.get(name, backend) != backend:
             continue
@@ -44,6 +48,9 @@ def test_names_are_there():
             f"Keras {keras.__version__} has no {name} (seen with {', '.join(keras_private.SEEN_WITH)}): "
             f"{keras_private.NAMES[name]}"
         )
+    assert not keras_private.in_stateless_scope()
+    with keras.StatelessScope():
+        assert keras_private.in_stateless_scope()
     assert callable(keras_private.rnn_loop()) and isinstance(keras_private.data_adapter(), type)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional.live_values import call_with_live_values
+
 __all__ = ["compiled"]
 
 
@@ -41,7 +43,9 @@ def compiled(
                 return function(*args)
 
         jitted = jax.jit(with_values)
-        return lambda *args: jitted([variable.value for variable in variables()], *args)
+        return lambda *args: call_with_live_values(
+            lambda values: jitted(values, *args), lambda: [variable.value for variable in variables()]
+        )
     if backend == "torch":
         import torch
 

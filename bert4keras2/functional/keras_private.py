@@ -1,7 +1,8 @@
 """Every private name of Keras that the library uses, with its reason, so that a new Keras is looked at in one place.
 
-What other files need stands behind a function here. Three names are overridden where a class has to answer to them:
-`_backend_apply_gradients` in optimizers/rules.py; `SeedGenerator.next` and `DataAdapter` are public in all but export.
+What other files need stands behind a function here. Names are overridden where a class has to answer to them:
+`_backend_apply_gradients` in optimizers/rules.py, `_purge_model_variables` and `_jax_state_synced` in
+training/jax_steps.py; `SeedGenerator.next` and `DataAdapter` are public in all but export.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ NAMES = {
     "_inbound_nodes": "the calls of a layer: Keras 2's get_output_at, checks of what a model's inputs are looked up in",
     "_nodes_by_depth": "which calls of a shared layer belong to one model",
     "_keras_mask": "the mask that flows beside a tensor: labels that it hides are not checked, nor in divergences",
-    "_value": "the array in a variable: on JAX, fit takes it away, and an interrupted fit has to give it back",
-    "jax_state_sync": "on JAX, gives the values back to the variables while fit holds them",
+    "_value": "the array in a variable: on JAX, a step's results are put there without looking at shapes again",
+    "jax_state_sync": "on JAX, gives variables the values that a loop holds; ours hold them at all times",
+    "_jax_state_synced": "on JAX, whether a loop goes on from its last state; ours is one of each thread",
+    "_purge_model_variables": "on JAX, takes the values of variables away while a loop runs; ours stay",
     "_flatten_layers": "the layers of a model, those within layers among them",
     "_inputs_struct": "how a functional model takes its inputs: one, a list or a dict",
     "_call_has_training_arg": "whether a subclass's call takes training=",
@@ -39,8 +42,10 @@ NAMES = {
     "_all_reduce_sum_gradients": "the sum of gradients over the replicas of tf.distribute",
     "_accumulated_gradients": "the sums of gradient_accumulation_steps",
     "_get_variable_index": "the place of a variable in an optimizer's lists",
+    "keras.src...in_stateless_scope": "whether a step on JAX runs, in which variables do not hold their values",
     "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
     "keras.src...global_seed_generator": "set_random_seed leaves it as it is before Keras 3.13: no run is repeated",
+    "keras.src...get_data_adapter": "reads a PyDataset with its workers, for streams whose lengths differ",
     "keras.src...DataAdapter": "the base of what fit takes for data; accepted since 3.7, not exported",
 }
 
@@ -132,11 +137,6 @@ def set_raw_value(variable: Any, value: Any) -> None:
     variable._value = value
 
 
-def give_back_values(model: Any) -> None:
-    """On JAX, let the variables of a model that is being trained have the values of the last step."""
-    model.jax_state_sync()
-
-
 # -- training ------------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +209,13 @@ def renew_global_generator() -> None:
         set_global_attribute("global_seed_generator", None)
 
 
+def in_stateless_scope() -> bool:
+    """Return whether variables have values of a scope's in this thread."""
+    from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+    return in_stateless_scope()
+
+
 def data_adapter() -> type | None:
     """Return the base class of what Keras' `fit` takes for data, None if this Keras keeps it elsewhere."""
     try:
@@ -216,3 +223,15 @@ def data_adapter() -> type | None:
     except ImportError:
         return None
     return DataAdapter
+
+
+def dataset_adapter(dataset: Any, shuffle: bool) -> Any:
+    """Return what Keras reads a keras.utils.PyDataset with.
+
+    Args:
+        dataset: the PyDataset.
+        shuffle: whether batches come in random order.
+    """
+    from keras.src.trainers.data_adapters import get_data_adapter
+
+    return get_data_adapter(x=dataset, shuffle=shuffle)

@@ -37,10 +37,12 @@ class LayerMean(keras.metrics.Metric):
         count.assign(count + 1)
 
     def result(self) -> Any:
-        """Return the mean, a float32 scalar; NaN where JAX is in a step and has taken the variables' values away."""
-        if any(keras_private.raw_value(variable) is None for variable in self.state.variables):
+        """Return the mean, a float32 scalar; NaN within a step on JAX, where the variables do not hold its values."""
+        variables = self.state.variables
+        in_step = keras.backend.backend() == "jax" and keras_private.in_stateless_scope()
+        if in_step or any(keras_private.raw_value(variable) is None for variable in variables):
             return ops.convert_to_tensor(float("nan"))
-        return self.mean(*self.state.variables)
+        return self.mean(*variables)
 
     @staticmethod
     def mean(total: Any, count: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.snippets.buckets import bucketed, sample_length
-from bert4keras2.snippets.streams import batch_stream
+from bert4keras2.snippets.streams import PASS_END, batch_stream
 
 __all__ = ["DataGenerator"]
 
@@ -157,6 +157,7 @@ class DataGenerator:
                     raise ValueError(f"{type(self).__name__}.__iter__ yielded no batch")
                 if self._is_read_once():
                     return
+                yield PASS_END
 
         return self._stream(passes, random)
 
@@ -180,8 +181,13 @@ class DataGenerator:
         def make_pass():
             return passes(random if seed is None else np.random.RandomState([seed, next(started)]))
 
-        shapes = self.output_shapes
-        return batch_stream(make_pass, inputs_only=inputs_only, can_restart=not self._is_read_once(), shapes=shapes)
+        return batch_stream(
+            make_pass,
+            inputs_only=inputs_only,
+            can_restart=not self._is_read_once(),
+            shapes=self.output_shapes,
+            steps=self.steps,
+        )
 
     def to_dataset(
         self, types: Any, shapes: Any, names: str | Sequence[Any] | None = None, padded_batch: bool = False

@@ -8,15 +8,27 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
+from bert4keras2.snippets.batches import (
+    as_array,
+    batch_parts,
+    conform,
+    flat,
+    map_arrays,
+    refilled,
+    signature,
+    without_nothing,
+)
 
-__all__ = ["BatchStream", "batch_stream"]
+__all__ = ["PASS_END", "BatchStream", "batch_stream", "repeated"]
 
 # Keras may take a few batches to build a model before it starts; a reader that stopped within so many was such a trial.
 TRIAL_BATCHES = 8
 # A size of 1 in this many batches is taken to be fixed (a column of labels).
 PEEKED_BATCHES = 8
 PREFETCHED_BATCHES = 2
+
+# What an iterator over many passes yields between two of them; nobody who reads a stream sees it.
+PASS_END = object()
 
 
 class BatchStream:
@@ -29,11 +41,18 @@ class BatchStream:
     Each new use by Keras starts a new pass, except that nothing is lost to a model being built.
 
     Args:
-        make_pass: returns an iterator over the batches.
+        make_pass: returns an iterator over the batches; one over many passes yields PASS_END between two of them.
         inputs_only: each item is the model's inputs alone, not (inputs, targets).
         can_restart: `make_pass` may be called again.
         shapes: for TensorFlow, the shape of each array of a batch in the order in which they are yielded, batch axis
             included, None where it varies; found from the first batches by default.
+        steps: batches of one pass; None if that is not known.
+        peek: (count) -> first batches, for data that can be looked at without a pass; a pass is begun otherwise.
+        watcher: an object whose `on_epoch_begin` and `on_epoch_end` are called as Keras calls those of its data.
+
+    Attributes:
+        steps: the same.
+        error: what the newest reader failed with, which TensorFlow wraps into an error of its own.
     """
 
     def __init__(
@@ -42,17 +61,28 @@ class BatchStream:
         inputs_only: bool = False,
         can_restart: bool = True,
         shapes: Sequence[Sequence[int | None]] | None = None,
+        steps: int | None = None,
+        peek: Callable[[int], list[Any]] | None = None,
+        watcher: Any = None,
     ):
+        self.steps = steps
+        self.error: Exception | None = None
         self._make_pass = make_pass
         self._inputs_only = inputs_only
         self._can_restart = can_restart
         self._shapes = shapes
-        self._checks: list[Callable[..., Any]] = []
+        self._peek_at = peek
+        self._watcher = watcher
+        self._prepare: Callable[..., tuple] | None = None
+        self._one_pass = False
+        self._input_shapes: Sequence[Sequence[int | None]] = ()
         self._pass: Iterator[Any] | None = None
         self._pending: deque[Any] = deque()  # read ahead, served first
         self._served: list[Any] | None = []  # what the newest reader took, None once it is no trial any more
         self._reader = 0
-        self._signature: Any = None
+        self._trial = True  # whether the next reader may be there to build a model alone
+        self._count = 0  # batches that the newest reader took
+        self._ended = False  # whether it came to the end of a pass and stopped there
         # TensorFlow reads from a thread of its own, and an abandoned reader may still be at work.
         self._lock = threading.RLock()
 
@@ -61,11 +91,40 @@ class BatchStream:
 
     def __next__(self) -> Any:
         with self._lock:
-            return self._read()
+            while (batch := self._read()) is PASS_END:
+                pass
+            return batch
 
-    def set_checks(self, checks: list[Callable[..., Any]]) -> None:
-        """Have each `check(inputs, targets, ...)` called on each batch that Keras takes; they raise for a wrong one."""
-        self._checks = checks
+    def prepare_by(
+        self,
+        prepare: Callable[..., tuple] | None,
+        one_pass: bool = False,
+        input_shapes: Sequence[Sequence[int | None]] = (),
+    ) -> None:
+        """Say what Keras' next readers get.
+
+        Args:
+            prepare: makes of the parts of a batch, (inputs[, targets[, sample weights]]), the same as arrays; it may
+                raise an error for a wrong batch. None: arrays are made of them as they are.
+            one_pass: whether a reader stops at the end of a pass.
+            input_shapes: those of the model's inputs, with None for what varies; not known if empty.
+        """
+        self._prepare, self._one_pass, self._input_shapes, self.error = prepare, one_pass, input_shapes, None
+        self._trial, self._served = True, None
+
+    def goes_on(self) -> bool:
+        """Return whether the pass that was read last has more batches than `steps`."""
+        with self._lock:
+            if self._ended or not self._can_restart:
+                return False
+            if self.steps is not None and self._count > self.steps:
+                return True  # read ahead
+            try:
+                following = self._read()
+            except StopIteration:
+                return False
+            self._pending.appendleft(following)
+            return following is not PASS_END
 
     def _read(self) -> Any:
         if self._pending:
@@ -75,27 +134,39 @@ class BatchStream:
         return next(self._pass)
 
     def _peek(self, count: int) -> list[Any]:
+        """Return the next batches, at most so many, which are read again afterwards."""
+        if self._peek_at is not None:
+            return self._peek_at(count)
         with self._lock:
-            ahead: list[Any] = []
-            try:
-                while len(ahead) < count:
-                    ahead.append(self._read())
-            except StopIteration:
-                pass
-            self._pending.extendleft(reversed(ahead))
-            return ahead
+            found = self._ahead(count)
+            if not found and self._can_restart:
+                self._pass = None  # it was read to its end
+                found = self._ahead(count)
+            return found
+
+    def _ahead(self, count: int) -> list[Any]:
+        ahead: list[Any] = []
+        try:
+            while sum(item is not PASS_END for item in ahead) < count:
+                ahead.append(self._read())
+        except StopIteration:
+            pass
+        self._pending.extendleft(reversed(ahead))
+        return [item for item in ahead if item is not PASS_END]
 
     def _batches(self) -> Iterator[tuple]:
         """Yield the batches of a new reader, (inputs,), (inputs, targets) or (inputs, targets, sample weights)."""
         with self._lock:
             self._reader += 1
-            reader = self._reader
-            if reader == 2 and self._served is not None:
+            reader, prepare, one_pass = self._reader, self._prepare, self._one_pass
+            if self._served is not None:  # what a trial took
                 self._pending.extendleft(reversed(self._served))
             elif reader > 1 and self._can_restart:
                 self._pending.clear()
                 self._pass = None
-            self._served = []
+            self._served = [] if self._trial else None
+            self._trial = False
+            self._count, self._ended = 0, False
         while True:
             with self._lock:
                 if reader != self._reader:
@@ -103,32 +174,46 @@ class BatchStream:
                 try:
                     batch = self._read()
                 except StopIteration:
+                    self._ended = True
                     return
+                except Exception as error:
+                    self.error = error
+                    raise
                 if self._served is not None:
                     self._served.append(batch)
                     if len(self._served) > TRIAL_BATCHES:
                         self._served = None
-            batch = self._as_tuple(batch)
-            for check in self._checks:
-                check(*batch)
-            yield batch
+                if batch is PASS_END:
+                    self._ended = one_pass
+                    if one_pass:
+                        return
+                    continue
+                self._count += 1
+            try:
+                parts = self._as_tuple(batch, prepare)
+            except Exception as error:
+                self.error = error
+                raise
+            yield parts
 
-    def _as_tuple(self, batch: Any) -> tuple:
-        if self._inputs_only or not isinstance(batch, list | tuple):
-            return (_map(_array, batch),)
-        if not 1 <= len(batch) <= 3:
-            raise ValueError(
-                f"A batch must be (inputs, targets) or (inputs, targets, sample weights), got {len(batch)} parts;"
-                " put several inputs into a list of their own: yield [tokens, segments], labels"
-            )
-        parts = tuple(_map(_array, part) for part in batch)
-        while len(parts) > 1 and parts[-1] is None:  # labels None: the loss is a layer of the model
-            parts = parts[:-1]
-        return parts
+    def _as_tuple(self, batch: Any, prepare: Callable[..., tuple] | None = None) -> tuple:
+        parts = batch_parts(batch, self._inputs_only)
+        if prepare is not None:
+            parts = prepare(*parts)
+        return without_nothing(tuple(map_arrays(as_array, part) for part in parts))
 
     # -- what keras asks of a data adapter -------------------------------------------------------------------
 
-    num_batches = None
+    @property
+    def one_pass(self) -> bool:
+        """Whether Keras' readers stop at the end of a pass."""
+        return self._one_pass
+
+    @property
+    def num_batches(self) -> int | None:
+        """The batches after which readers stop, None where they go on or that is not known."""
+        return self.steps if self._one_pass else None
+
     batch_size = None
     has_partial_batch = None
     partial_batch_size = None
@@ -151,7 +236,7 @@ class BatchStream:
         class Tensors(torch.utils.data.IterableDataset):
             def __iter__(self):
                 for batch in stream._batches():
-                    yield tuple(_map(keras.ops.convert_to_tensor, part) for part in batch)
+                    yield tuple(map_arrays(keras.ops.convert_to_tensor, part) for part in batch)
 
         return torch.utils.data.DataLoader(Tensors(), batch_size=None)
 
@@ -159,114 +244,50 @@ class BatchStream:
         """Return a tf.data.Dataset with None for each size that may vary."""
         import tensorflow as tf
 
-        if self._signature is None:
-            self._signature = self._find_signature(tf)
-        signature = self._signature
-        specs = _flatten(signature)
+        found = self._signature()
+        specs = flat(found)
 
         def batches():
             for number, batch in enumerate(self._batches(), 1):
-                arrays = _flatten(batch)
-                if len(arrays) != len(specs):
-                    raise ValueError(f"Batch {number} has {len(arrays)} arrays, the first had {len(specs)}")
-                pairs = enumerate(zip(arrays, specs, strict=True))
-                yield _refilled(batch, [_conform(array, spec, number, i) for i, (array, spec) in pairs])
+                try:
+                    arrays = conform(flat(batch), specs, number)
+                except ValueError as error:
+                    self.error = error
+                    raise
+                yield refilled(batch, arrays)
 
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(PREFETCHED_BATCHES)
+        return tf.data.Dataset.from_generator(batches, output_signature=found).prefetch(PREFETCHED_BATCHES)
 
-    def _find_signature(self, tf: Any) -> tuple:
-        peeked = [self._as_tuple(batch) for batch in self._peek(1)]
+    def _signature(self) -> tuple:
+        peeked = [self._as_tuple(batch, self._prepare) for batch in self._peek(1)]
         if not peeked:
             raise ValueError("The generator gave no batch: there is nothing to train on or to predict")
-        if self._shapes is None and any(1 in array.shape[1:] for array in _flatten(peeked[0])):
-            peeked = [self._as_tuple(batch) for batch in self._peek(PEEKED_BATCHES)]
-        columns = list(zip(*(_flatten(batch) for batch in peeked), strict=True))
-        shapes = self._shapes if self._shapes is not None else [_varying_shape(column) for column in columns]
-        if len(shapes) != len(columns):
-            raise ValueError(f"output_shapes has {len(shapes)} shapes, but a batch has {len(columns)} arrays")
-        specs = [tf.TensorSpec(shape, column[0].dtype) for shape, column in zip(shapes, columns, strict=True)]
-        return _refilled(peeked[0], specs)
+        if self._shapes is None and any(1 in array.shape[1:] for array in flat(peeked[0])):
+            peeked = [self._as_tuple(batch, self._prepare) for batch in self._peek(PEEKED_BATCHES)]
+        return signature(peeked, self._shapes, self._input_shapes)
 
     def on_epoch_begin(self) -> None:
-        """Nothing to do."""
+        """Tell those who watch."""
+        if self._watcher is not None:
+            self._watcher.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        """Nothing to do."""
+        """Tell those who watch; Keras also calls this when it has built a model, before the first epoch."""
+        self._trial = False
+        if self._watcher is not None:
+            self._watcher.on_epoch_end()
 
 
-def _varying_shape(arrays: Sequence[np.ndarray]) -> tuple[int | None, ...]:
-    """Return a shape with None for the sizes that may vary: all but those that are 1 in every array.
-
-    A column of labels (B, 1) must stay one: sparse losses and metrics look at that size.
-    """
-    axes = range(1, arrays[0].ndim)
-    return (None, *(1 if all(array.shape[axis] == 1 for array in arrays) else None for axis in axes))
-
-
-def _conform(array: np.ndarray, spec: Any, number: int, index: int) -> np.ndarray:
-    """Return the array with the dtype that the first batch had, or say what differs."""
-    if not spec.shape.is_compatible_with(array.shape):
-        raise ValueError(
-            f"Array {index} of batch {number} has shape {array.shape}, expected {tuple(spec.shape)}: a size of 1 in the"
-            " first batches was taken to be fixed. Set output_shapes on the DataGenerator, one shape for each array,"
-            " with None for what varies"
-        )
-    dtype = spec.dtype.as_numpy_dtype
-    if array.dtype == dtype or not isinstance(dtype, type) or not issubclass(dtype, np.number | np.bool_):
-        return array
-    converted = array.astype(dtype)
-    if np.issubdtype(dtype, np.integer) and not np.array_equal(converted, array):
-        raise ValueError(
-            f"Array {index} of batch {number} is {array.dtype}, but the first batch had whole numbers"
-            f" ({np.dtype(dtype).name}); give it one dtype in every batch, such as np.array(labels, 'float32')"
-        )
-    return converted
-
-
-def _is_array(part: Any) -> bool:
-    """Tell whether a part of a batch stands for one array; lists of plain numbers do."""
-    return not isinstance(part, dict | list | tuple) or (not isinstance(part, dict) and all(map(np.isscalar, part)))
-
-
-def _map(function: Callable[[Any], Any], part: Any) -> Any:
-    """Apply `function` to each array of nested lists, tuples and dicts; None stays."""
-    if part is None:
-        return None
-    if _is_array(part):
-        return function(part)
-    if isinstance(part, dict):
-        return {key: _map(function, part[key]) for key in sorted(part)}
-    return type(part)(_map(function, value) for value in part)
-
-
-def _array(values: Any) -> np.ndarray:
-    """Return an array; double precision becomes Keras' own, as it does when Keras is given arrays."""
-    array = np.asarray(values)
-    if array.dtype != np.float64:
-        return array
-    import keras
-
-    return array.astype(keras.config.floatx())
-
-
-def _flatten(part: Any) -> list[Any]:
-    arrays: list[Any] = []
-    _map(arrays.append, part)
-    return arrays
-
-
-def _refilled(batch: tuple, leaves: Sequence[Any]) -> tuple:
-    """Return the batch with other leaves, and with tuples for lists, which tf.data would stack."""
-    if any(part is None for part in batch):
-        raise ValueError("A batch has sample weights but no targets, which tf.data cannot carry; yield targets too")
-    remaining = iter(leaves)
-
-    def refill(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {key: refill(part[key]) for key in sorted(part)}
-        return tuple(map(refill, part)) if isinstance(part, list | tuple) else next(remaining)
-
-    return refill(batch)
+def repeated(make_pass: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Yield the batches of pass after pass, with PASS_END between them; nothing if a pass has none."""
+    while True:
+        empty = True
+        for batch in make_pass():
+            empty = False
+            yield batch
+        if empty:
+            return
+        yield PASS_END
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import keras
 import numpy as np
 
 from bert4keras2.functional import keras_private
+from bert4keras2.training.arrays import on_host
 
 __all__ = ["IdLimits"]
 
@@ -23,7 +23,6 @@ class IdLimits:
         rows: {input name: (number of ids, layer)}.
         lengths: {input name: (longest sequence, layer)}.
         pads: {input name: id of padding}, where that is not 0.
-        error: the last error raised, which TensorFlow wraps into one of its own if its reader thread meets it.
     """
 
     def __init__(self, model: Any):
@@ -32,7 +31,6 @@ class IdLimits:
         self.rows: dict[str, tuple[int, str]] = {}
         self.lengths: dict[str, tuple[int, str]] = {}
         self.pads: dict[str, int] = {}
-        self.error: ValueError | None = None
         for operation in getattr(model, "operations", None) or []:
             # A shared layer may have been called elsewhere too: only inputs of this model are looked for.
             for call in keras_private.calls_of(operation):
@@ -71,40 +69,21 @@ class IdLimits:
             if any(own is tensor for tensor in tensors) and size < limits.get(name, (size + 1, ""))[0]:
                 limits[name] = (size, layer)
 
-    def guard(self, x: Any) -> Any:
-        """Return `x` after checking it; a generator comes back so that each of its batches is checked.
+    def check(self, x: Any) -> None:
+        """Raise a ValueError that names the input if an array of `x` is more than the model can look up.
 
         Args:
-            x: an array, a list or dict of arrays, a generator of (x, y) batches, a stream of a `DataGenerator` (which
-                takes `check` itself), or a dataset (left alone).
-
-        Raises:
-            ValueError: if an id is negative or beyond its table, or a sequence is too long.
+            x: an array, or a list or dict of arrays; what is not on the host is left alone.
         """
-        if not self.rows and not self.lengths:
-            return x
-        if isinstance(x, types.GeneratorType):
-            return self._checked(x)
-        if not hasattr(x, "set_checks"):
-            self.check(x)
-        return x
-
-    def _checked(self, batches):
-        for batch in batches:
-            self.check(batch[0] if isinstance(batch, tuple) and batch else batch)
-            yield batch
-
-    def check(self, x: Any, *_: Any) -> None:
-        """Raise a ValueError that names the input if a NumPy array of `x` is more than the model can look up."""
         if not isinstance(x, dict):
             x = dict(zip(self.names, x if isinstance(x, list | tuple) else [x], strict=False))
-        for name, array in x.items():
-            if isinstance(array, np.ndarray) and array.size and array.dtype.kind in "iuf":
+        for name, value in x.items():
+            array = on_host(value)
+            if array is not None and array.size and array.dtype.kind in "iuf":
                 message = self._length_problem(name, array) or self._id_problem(name, array)
                 message = message or self._padding_problem(name, array)
                 if message:
-                    self.error = ValueError(message)
-                    raise self.error
+                    raise ValueError(message)
 
     def _length_problem(self, name: str, array: np.ndarray) -> str | None:
         size, layer = self.lengths.get(name, (None, ""))
@@ -117,9 +96,18 @@ class IdLimits:
 
     def _id_problem(self, name: str, array: np.ndarray) -> str | None:
         rows, layer = self.rows.get(name, (None, ""))
-        if rows is None or (array.min() >= 0 and array.max() < rows):
+        whole = array.dtype.kind != "f"
+        if rows is None or (array.min() >= 0 and array.max() < rows and (whole or not (array % 1).any())):
             return None
-        where = tuple(int(i) for i in np.argwhere((array < 0) | (array >= rows))[0])
+        wrong = ~((array >= 0) & (array < rows))
+        if not wrong.any():
+            wrong = array % 1 != 0
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        if array[where] % 1 != 0:  # so is that of NaN and infinity
+            return (
+                f"Input {name!r} has id {array[where]:g} at {where}, but ids are whole numbers, which layer {layer!r}"
+                f" looks up: 0 to {rows - 1}"
+            )
         return (
             f"Input {name!r} has id {int(array[where])} at {where}, but layer {layer!r} has {rows} rows (ids 0 to "
             f"{rows - 1}). Is the vocabulary that of this model, and were keep_tokens and compound_tokens "

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import keras
-import numpy as np
 
 from bert4keras2.training.saving import save_under_any_name
 
@@ -68,19 +67,6 @@ def targets_in_order(model: Any, targets: Any, outputs: Any) -> Any:
 def _with_axis(output: Any) -> Any:
     """Return a scalar tensor as one of shape (1,): Keras compares the last axes of targets and outputs."""
     return keras.ops.reshape(output, (1,)) if len(output.shape) == 0 else output
-
-
-def arrays_of_lists(inputs: Any) -> Any:
-    """Return inputs with an array for each list of numbers or of lists of numbers; Keras takes arrays alone.
-
-    Args:
-        inputs: what a model is called with: a list, tuple or dict of inputs, or one of them.
-    """
-    if isinstance(inputs, dict):
-        return {name: arrays_of_lists(value) for name, value in inputs.items()}
-    if not isinstance(inputs, list | tuple) or not inputs or not all(isinstance(one, list | tuple) for one in inputs):
-        return inputs
-    return [np.asarray(one) for one in inputs]
 
 
 class ClassicMethods:
@@ -157,16 +143,6 @@ class ClassicMethods:
     ) -> Any:
         """Predict for a generator of batches: `predict` by its name of Keras 2; arguments as for `fit_generator`."""
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
-
-    # -- single samples --------------------------------------------------------------------------------------
-
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Predict as keras.Model.predict does; inputs may be nested lists of numbers: predict([[ids], [segments]])."""
-        return super().predict(arrays_of_lists(x), *args, **kwargs)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """Predict as keras.Model.predict_on_batch does, with inputs as for `predict`."""
-        return super().predict_on_batch(arrays_of_lists(x))
 
     # -- targets by name -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -12,9 +12,9 @@ from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.display import with_display
-from bert4keras2.training.input_checks import IdLimits
+from bert4keras2.training.feeding import Feeding, by_name
+from bert4keras2.training.jax_steps import LastingValues
 from bert4keras2.training.keras2_methods import ClassicMethods
-from bert4keras2.training.label_checks import LabelLimits
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.recompute import recompute_layers
 from bert4keras2.training.saving import write_beside
@@ -25,17 +25,8 @@ __all__ = ["Model"]
 KERAS_SUFFIX = ".weights.h5"
 
 
-def _streamed(x: Any) -> Any:
-    """Return an iterator of batches as a stream that Keras takes whatever their lengths; anything else as it is."""
-    if not isinstance(x, Iterator) or hasattr(x, "set_checks"):
-        return x
-    from bert4keras2.snippets.streams import batch_stream
-
-    return batch_stream(lambda: x, can_restart=False)
-
-
 @register
-class Model(ClassicMethods, keras.Model):
+class Model(ClassicMethods, LastingValues, keras.Model):
     """A keras.Model that also reads and writes classic weight files and checks ids before it trains on them.
 
     Differences from keras.Model: weight files may have any name ("best_model.weights") and may come from Keras 2;
@@ -44,8 +35,7 @@ class Model(ClassicMethods, keras.Model):
     many seconds.
     """
 
-    _id_limits: IdLimits | None = None
-    _label_limits: LabelLimits | None = None
+    _feeding: Feeding | None = None
     _loss_transforms: tuple[LossTransform, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -58,7 +48,8 @@ class Model(ClassicMethods, keras.Model):
         Losses and metrics may be methods of the model's layers (`crf.sparse_loss`); a saved model finds them again.
         """
         args, kwargs = name_methods(self, args), name_methods(self, kwargs)
-        self._label_limits = None
+        if self._feeding is not None:
+            self._feeding.labels = None
         if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
@@ -78,27 +69,39 @@ class Model(ClassicMethods, keras.Model):
     # -- data ------------------------------------------------------------------------------------------------
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
-        """Train as keras.Model.fit does, on arrays, datasets or generators whose batches differ in length."""
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._guarded_pair(kwargs["validation_data"])
+        """Train as keras.Model.fit does, on arrays, lists, datasets or sources of batches that differ in length.
+
+        A DataGenerator, or a stream of one, is read once per epoch unless `steps_per_epoch` says otherwise.
+        `class_weight` acts on all of them, and may be an array.
+        """
         args, kwargs = with_display(2, args, kwargs, callbacks=True)
         args, kwargs = with_followers(self.loss_transforms, args, kwargs)
-        return self._guarded(super().fit, x, y, *args, **kwargs)
+        given = by_name("fit", x, y, *args, **kwargs)
+        with self._fed(given, "fit", "train_function", "steps_per_epoch"):
+            return super().fit(**given)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
-        """Evaluate as keras.Model.evaluate does."""
+        """Evaluate as keras.Model.evaluate does, on data as for `fit`."""
+        if "_use_cached_eval_dataset" in kwargs:  # validation within `fit`, which has seen to the data
+            return super().evaluate(x, y, *args, **kwargs)
         args, kwargs = with_display(1, args, kwargs)
-        return self._guarded(super().evaluate, x, y, *args, **kwargs)
+        given = by_name("evaluate", x, y, *args, **kwargs)
+        with self._fed(given, "evaluate", "test_function", "steps"):
+            return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
-        """Predict as keras.Model.predict does."""
+        """Predict as keras.Model.predict does, on data as for `fit`."""
         args, kwargs = with_display(1, args, kwargs)
-        return self._guarded(super().predict, x, *args, targets=False, **kwargs)
+        given = by_name("predict", x, *args, **kwargs)
+        with self._fed(given, "predict", "predict_function", "steps"):
+            return super().predict(**given)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Train on one batch as keras.Model.train_on_batch does, and return the losses and metrics of this batch."""
         self.reset_metrics()  # Keras before 3.15 returns means since the last reset
-        result = self._guarded(super().train_on_batch, x, *args, **kwargs)
+        given = by_name("train_on_batch", x, *args, **kwargs)
+        with self._fed(given, "fit", "train_function"):
+            result = super().train_on_batch(**given)
         for transform in self.loss_transforms:
             transform.after_step()
         return result
@@ -106,70 +109,23 @@ class Model(ClassicMethods, keras.Model):
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Evaluate one batch as keras.Model.test_on_batch does, and return the losses and metrics of this batch."""
         self.reset_metrics()
-        return self._guarded(super().test_on_batch, x, *args, **kwargs)
+        given = by_name("test_on_batch", x, *args, **kwargs)
+        with self._fed(given, "evaluate", "test_function"):
+            return super().test_on_batch(**given)
 
     def predict_on_batch(self, x: Any):
         """Predict one batch as keras.Model.predict_on_batch does."""
-        return self._guarded(super().predict_on_batch, x, targets=False)
+        given = {"x": x}
+        with self._fed(given, "predict", "predict_function"):
+            return super().predict_on_batch(**given)
 
-    def _limits(self) -> IdLimits:
-        if self._id_limits is None:
-            self._id_limits = IdLimits(self)
-        return self._id_limits
-
-    def _labels(self) -> LabelLimits:
-        if self._label_limits is None:
-            self._label_limits = LabelLimits(self)
-        return self._label_limits
-
-    def _guarded(self, method: Callable[..., Any], x: Any, *args: Any, targets: bool = True, **kwargs: Any) -> Any:
-        """Call a method of Keras with data whose ids, lengths and, if it takes targets, labels are checked."""
-        limits, labels = self._limits(), self._labels()
-        limits.error = labels.error = None
+    def _fed(self, given: dict[str, Any], use: str, function: str, steps: str = "") -> AbstractContextManager[None]:
+        """Return a context in which `given` is what Keras takes: see `Feeding.call`."""
         if not self.compiled and keras_private.xla_is_undecided(self) and self._would_recompile():
             self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
-        values = self._values()
-        try:
-            x = self._checked(x, targets, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight"))
-            return method(x, *args, **kwargs)
-        except BaseException as error:
-            self._recover(values)
-            known = limits.error or labels.error
-            if known is None or error is known:
-                raise
-            # TensorFlow's own error around it repeats the message between lines about threads.
-            raise known from error
-
-    def _values(self) -> list[tuple[Any, Any]]:
-        """Return, on JAX, the variables and their values: Keras takes them away while its loops run."""
-        if keras.backend.backend() != "jax":
-            return []
-        optimizer = getattr(self, "optimizer", None)
-        variables = [*self.variables, *self.metrics_variables, *(optimizer.variables if optimizer else [])]
-        return [(variable, keras_private.raw_value(variable)) for variable in variables]
-
-    def _recover(self, values: list[tuple[Any, Any]]) -> None:
-        """Give the variables back what an interrupted loop on JAX took: the last step's values, or those before it."""
-        if values:
-            keras_private.give_back_values(self)
-        for variable, value in values:
-            if keras_private.raw_value(variable) is None and value is not None and not value.is_deleted():
-                keras_private.set_raw_value(variable, value)
-
-    def _checked(self, x: Any, targets: bool, *rest: Any) -> Any:
-        """Return data as Keras takes it, with its ids and, of targets and sample weights in `rest`, labels checked."""
-        limits, labels = self._limits(), self._labels()
-        x = limits.guard(_streamed(x))
-        if hasattr(x, "set_checks"):
-            x.set_checks([limits.check, labels.check] if targets else [limits.check])
-        elif targets:
-            labels.check(x, *rest)
-        return x
-
-    def _guarded_pair(self, data: Any) -> Any:
-        if isinstance(data, tuple | list) and data:
-            return type(data)([self._checked(data[0], True, *data[1:]), *data[1:]])
-        return self._checked(data, True)
+        if self._feeding is None:
+            self._feeding = Feeding(self)
+        return self._feeding.call(given, use, function, steps)
 
     # -- steps -----------------------------------------------------------------------------------------------
 

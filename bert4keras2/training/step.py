@@ -300,9 +300,6 @@ class _Following(keras.callbacks.Callback):
         self._reported = {}
 
     def on_train_batch_end(self, batch, logs=None):
-        if keras.backend.backend() == "jax":
-            # The loop of `fit` holds the values, and reads them again afterwards.
-            keras_private.give_back_values(self.model)
         for transform in self._transforms:
             for name, value in transform.after_step().items():
                 self._reported.setdefault(name, []).append(value)

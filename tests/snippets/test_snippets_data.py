@@ -214,12 +214,11 @@ def test_tuples_for_keras():
         stream._as_tuple((a, a, a, a))
 
 
-def test_check_sees_the_inputs():
+def test_batches_are_prepared():
     stream = BatchStream(lambda: iter([([np.zeros(2)], None)]))
-    seen = []
-    stream.set_checks([lambda inputs, *rest: seen.append(inputs)])
-    next(stream._batches())
-    assert len(seen) == 1 and isinstance(seen[0], list)
+    stream.prepare_by(lambda inputs, targets: (inputs, np.ones(2, "int64")))
+    inputs, targets = next(stream._batches())
+    assert isinstance(inputs, list) and targets.tolist() == [1, 1]
 
 
 # -- buckets ---------------------------------------------------------------------------------------------------
