@@ -119,7 +119,10 @@ def signature(
         shapes = [_varying_shape(column) for column in columns]
         inputs = batches[0][0]
         if not isinstance(inputs, dict) and len(flat(inputs)) == len(input_shapes):
-            known = [tuple(shape) if len(shape) == len(found) else found for shape, found in zip(input_shapes, shapes, strict=False)]
+            known = [
+                tuple(shape) if len(shape) == len(found) else found
+                for shape, found in zip(input_shapes, shapes, strict=False)
+            ]
             shapes[: len(known)] = known
     if len(shapes) != len(columns):
         raise ValueError(f"output_shapes has {len(shapes)} shapes, but a batch has {len(columns)} arrays")

@@ -6,6 +6,7 @@ import builtins
 import codecs
 import json
 import os
+import threading
 from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,8 @@ _MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
+# Bytes that are read at once in search of the end of a line.
+CHUNK = 4096
 
 
 def _detect(name: Any, mode: str) -> str:
@@ -35,6 +38,40 @@ def _detect(name: Any, mode: str) -> str:
     return "utf-8"
 
 
+class _Lines:
+    """Lines of a file by their places, for threads and for processes that were forked after it was opened.
+
+    Those share a position in the file, which each of them would move under the others: it is not used.
+    """
+
+    def __init__(self, name: str | os.PathLike):
+        self._file = builtins.open(name, "rb", buffering=0)  # noqa: SIM115
+        self._lock = threading.Lock()
+
+    def at(self, offset: int) -> bytes:
+        """Return the line that begins at an offset."""
+        if hasattr(os, "pread"):
+            return self._joined(lambda at: os.pread(self._file.fileno(), CHUNK, at), offset)
+        with self._lock:  # Windows has no forks
+            self._file.seek(offset)
+            return self._joined(lambda at: self._file.read(CHUNK), offset)
+
+    @staticmethod
+    def _joined(read: Callable[[int], bytes], offset: int) -> bytes:
+        parts = []
+        while part := read(offset):
+            end = part.find(b"\n") + 1
+            parts.append(part[:end] if end else part)
+            if end:
+                break
+            offset += len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 class open:  # it takes the place of the built-in function in scripts, hence the name
     """Open a file as the built-in `open` does, in UTF-8 on every system, with random access to lines if wanted.
 
@@ -44,7 +81,8 @@ class open:  # it takes the place of the built-in function in scripts, hence the
         encoding: name of the encoding; by default what the file's byte order mark says, otherwise UTF-8.
         errors: as for the built-in ("strict", "ignore", "replace").
         indexable: True makes `file[i]`, `file[i:j]` and `len(file)` work (one pass over the file); a path also
-            keeps the index there and reads it next time, unless the file is newer.
+            keeps the index there and reads it next time, unless the file is newer. Threads, and processes forked
+            after the file was opened, may look up lines at the same time.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -64,7 +102,7 @@ class open:  # it takes the place of the built-in function in scripts, hence the
         self.mode = mode
         self.errors = errors
         self.offsets: array | None = None
-        self._lines = None
+        self._lines: _Lines | None = None
         if "b" in mode:
             self.encoding = None
             self.file = builtins.open(name, mode)  # noqa: SIM115
@@ -172,6 +210,7 @@ class open:  # it takes the place of the built-in function in scripts, hence the
             if keep:
                 with atomic_path(keep) as partial, builtins.open(partial, "w", encoding="utf-8") as file:
                     json.dump(self.offsets.tolist(), file)
+        self._lines = _Lines(self.name)
 
     def _index(self) -> array:
         if self.offsets is None:
@@ -189,10 +228,7 @@ class open:  # it takes the place of the built-in function in scripts, hence the
             offset = offsets[key]
         except IndexError:
             raise IndexError(f"line {key} of {os.fspath(self.name)}, which has {len(offsets)} lines") from None
-        if self._lines is None:
-            self._lines = builtins.open(self.name, "rb")  # noqa: SIM115
-        self._lines.seek(offset)
-        line = self._lines.readline()
+        line = self._lines.at(offset)
         if self.encoding is None:
             return line
         # The mark of utf-8-sig stands before the first line only.

@@ -237,9 +237,25 @@ class TokenizerBase:
         if isinstance(text, (list, tuple)):
             for token in text:
                 check_text(token, f"each token of {name}")
-            return self.tokens_to_ids(text)
+            ids = self.tokens_to_ids(text)
+            self._refuse_texts(text, ids, name)
+            return ids
         check_text(text, f"{name}, unless a list of tokens,")
         raise AssertionError("unreachable")
+
+    def _refuse_texts(self, tokens: Sequence[str], ids: list[int], name: str) -> None:
+        """Raise a TypeError if what should be the tokens of one text are texts, which would all be unknown."""
+        if (tokens and tokens[0] == self._token_start) or (tokens and tokens[-1] == self._token_end):
+            return  # what `tokenize` returns
+        unknown = self.__dict__.get("_token_unk_id")
+        has_edges = self._token_start is not None or self._token_end is not None
+        for token, id in zip(tokens, ids, strict=True):
+            several = len(token.split()) > 1 or (has_edges and id == unknown and len(self._tokenize(token)) > 1)
+            if id == unknown and several:
+                raise TypeError(
+                    f"{name} is a list, which stands for the tokens of one text, but {token!r:.40} is a text itself:"
+                    " encode many texts by encode_batch(texts), a pair by encode(first, second)"
+                )
 
     def encode(
         self,
@@ -266,7 +282,7 @@ class TokenizerBase:
             for tokenizers of models with one segment).
 
         Raises:
-            TypeError: a text is neither a str nor a list of tokens.
+            TypeError: a text is neither a str nor a list of tokens, or a list holds texts.
             ValueError: `maxlen` is too small for the special tokens, or an option is unknown.
         """
         maxlen = max_length if maxlen is None else maxlen
@@ -325,3 +341,23 @@ class TokenizerBase:
             ValueError: the lists differ in length, a row is longer than `length`, or as in `encode`.
         """
         return encode_batch(self, texts, pairs, maxlen, pattern, truncate_from, length, multiple)
+
+    def __call__(
+        self, texts: str | Sequence[str], pairs: str | Sequence[str] | None = None, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`encode_batch`, for which one text is a batch of one.
+
+        Args:
+            texts: B texts, or one.
+            pairs: the B second texts, or one, or None.
+            **options: the other arguments of `encode_batch`.
+
+        Returns:
+            ids and segment ids, int32 arrays (B, L): what models take.
+
+        Raises:
+            TypeError, ValueError: as in `encode_batch`.
+        """
+        if isinstance(texts, str) and not isinstance(pairs, list | tuple):
+            texts, pairs = [texts], None if pairs is None else [pairs]
+        return self.encode_batch(texts, pairs, **options)

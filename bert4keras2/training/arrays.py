@@ -20,7 +20,7 @@ class Place(NamedTuple):
     kind: str  # "Input" or "Output"
     name: str
     shape: tuple[int | None, ...]  # batch axis included
-    pad: int | None = 0  # what shorter rows are filled up with; None: they are refused
+    pad: int | None = 0  # what shorter rows are filled up with; None: nothing, they are refused
 
 
 def input_places(model: Any, pads: dict[str, int]) -> list[Place]:
@@ -130,6 +130,8 @@ def _as_array(value: Any, place: Place | None) -> Any:
     """Return an array of a list or of an array of objects; others as they are, if they may go to the place."""
     if value is None:
         return None
+    if hasattr(value, "to_numpy"):  # columns of pandas and the like
+        value = value.to_numpy()
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -159,11 +161,14 @@ def _stacked(rows: Sequence[Any], place: Place | None) -> np.ndarray:
         return array
     where = f"{place.kind} {place.name!r}" if place is not None else "The data"
     if place is not None and place.pad is None:
-        raise ValueError(
-            f"{where} got rows of different lengths, and has no mask that would hide what they are filled up with: make"
-            " them an array with sequence_padding of bert4keras2.snippets, and weigh what is padding with a"
-            " sample_weight of 0"
+        why = (
+            "and predictions for what fills them up could not be told from others: encode texts by"
+            " tokenizer.encode_batch, or fill up rows by sequence_padding of bert4keras2.snippets"
+            if place.kind == "Input"
+            else "and has no mask that would hide what fills them up: make them an array by sequence_padding of"
+            " bert4keras2.snippets, and weigh what is padding with a sample_weight of 0"
         )
+        raise ValueError(f"{where} got rows of different lengths, {why}")
     try:
         padded = sequence_padding([np.asarray(row) for row in rows], value=0 if place is None else place.pad)
     except (ValueError, TypeError) as error:
@@ -206,15 +211,18 @@ def _check_rank(shape: tuple[int, ...], place: Place) -> None:
 
 
 def _texts(text: Any, place: Place | None) -> str:
-    shown = f"{text if isinstance(text, str) else repr(text):.40}"
+    shown = str(text)[:40]
     if place is None:
-        return f"The model got texts ({shown!r}), but it takes numbers: ids of tokenizer.encode_batch(texts), or labels 0, 1, 2..."
+        return (
+            f"The model got texts ({shown!r}), but it takes numbers: ids of tokenizer.encode_batch(texts), or labels 0,"
+            " 1, 2..."
+        )
     if place.kind == "Input":
         return (
             f"Input {place.name!r} got texts ({shown!r}), but the model takes ids: token_ids, segment_ids ="
             " tokenizer.encode_batch(texts) makes them of a list of texts"
         )
     return (
-        f"Output {place.name!r} got labels that are texts ({shown!r}), but losses take numbers: count the classes, as in"
-        " {label: i for i, label in enumerate(sorted(set(labels)))}, and train on the numbers 0, 1, 2..."
+        f"Output {place.name!r} got labels that are texts ({shown!r}), but losses take numbers: count the classes, as"
+        " in {label: i for i, label in enumerate(sorted(set(labels)))}, and train on the numbers 0, 1, 2..."
     )

@@ -46,8 +46,8 @@ class ClassWeights:
         """
         if len(self._heads) > 1:
             raise ValueError(
-                "class_weight weighs datasets of tf.data for models with one output; map the dataset to (inputs, targets,"
-                " sample weights), or give a DataGenerator"
+                "class_weight weighs datasets of tf.data for models with one output; map the dataset to (inputs,"
+                " targets, sample weights), or give a DataGenerator"
             )
         name, table = next(iter(self._by_output.items()))
         shape = self._heads[name].shape if name in self._heads else ()
@@ -104,7 +104,9 @@ def _table(given: Any) -> dict[int, float]:
     if not isinstance(given, Mapping):
         array = np.asarray(given)
         if array.ndim != 1 or array.dtype.kind not in "iuf":
-            raise TypeError(f"class_weight is a dict {{class: weight}} or a list of weights by class, not {given!r:.100}")
+            raise TypeError(
+                f"class_weight is a dict {{class: weight}} or a list of weights by class, not {given!r:.100}"
+            )
         given = dict(enumerate(array.tolist()))
     table = {}
     for label, weight in given.items():
@@ -140,8 +142,8 @@ def _classes(y: np.ndarray, head: Head | None) -> np.ndarray:
     elif y.ndim > 1 and (head is None or y.ndim == len(head.shape)):
         if y.size and (y.min() < 0 or not (y.sum(-1) == 1).all() or not (y.max(-1) == 1).all()):
             raise ValueError(
-                f"class_weight cannot be honoured for {name}: its labels of shape {y.shape} are not one class each. Give"
-                " sample_weight, or weigh the classes in a loss of your own"
+                f"class_weight cannot be honoured for {name}: its labels of shape {y.shape} are not one class each."
+                " Give sample_weight, or weigh the classes in a loss of your own"
             )
         return y.argmax(-1)
     if not (y % 1 == 0).all():

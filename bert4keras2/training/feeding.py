@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from bert4keras2.training.arrays import input_places, inputs_as_arrays, output_places, targets_as_arrays
+from bert4keras2.training.arrays import input_places, inputs_as_arrays, targets_as_arrays
 from bert4keras2.training.class_weights import ClassWeights
 from bert4keras2.training.input_checks import IdLimits
 from bert4keras2.training.label_checks import LabelLimits
@@ -27,7 +27,7 @@ def by_name(method: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
     return _signature(method).bind(*args, **kwargs).arguments
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _signature(method: str) -> inspect.Signature:
     parameters = list(inspect.signature(getattr(keras.Model, method)).parameters.values())[1:]
     return inspect.Signature([each for each in parameters if each.kind is not each.VAR_KEYWORD])
@@ -122,8 +122,8 @@ class Feeding:
         names = ("x", "y", "sample_weight")
         if len(parts) > len(names):
             raise ValueError(
-                f"validation_data is (inputs, targets) or (inputs, targets, sample weights), not {len(parts)} parts: put"
-                " several inputs into a list of their own"
+                f"validation_data is (inputs, targets) or (inputs, targets, sample weights), not {len(parts)} parts:"
+                " put several inputs into a list of their own"
             )
         own = dict(zip(names, parts, strict=False))
         if "validation_steps" in given:
@@ -156,7 +156,9 @@ class Feeding:
 
     def _parts(self, use: str, weights: Any, x: Any, y: Any = None, sample_weight: Any = None) -> tuple:
         """Return (inputs, targets, sample weights) as arrays, after looking at them."""
-        x = inputs_as_arrays(x, self._inputs)
+        # What is filled up learns nothing, but it would be predicted, and taken for more.
+        places = [place._replace(pad=None) for place in self._inputs] if use == "predict" else self._inputs
+        x = inputs_as_arrays(x, places)
         self._limits.check(x)
         if use == "predict":
             return x, None, None
@@ -205,7 +207,7 @@ class Feeding:
                 )
         if given.get("batch_size") is not None:
             warnings.warn(
-                f"batch_size={given['batch_size']} says nothing beside a {type(x).__name__}, which makes its own batches",
+                f"batch_size={given['batch_size']} says nothing beside a {type(x).__name__}, which makes them",
                 stacklevel=6,
             )
             del given["batch_size"]

@@ -107,7 +107,11 @@ class SparseHead(Head):
         if y[where] % 1 != 0:
             return f"Output {self.name!r} got {label}, but labels are whole numbers: 0 to {classes - 1}"
         from_one = y.size > 1 and y.min() >= 1 and y.max() == classes
-        hint = "Do the labels count from 1? Subtract 1" if from_one else "Is the last Dense layer as wide as the label set?"
+        hint = (
+            "Do the labels count from 1? Subtract 1"
+            if from_one
+            else "Is the last Dense layer as wide as the label set?"
+        )
         if from_one:
             hint += ", or make the last Dense layer one wider."
         return (
@@ -160,8 +164,8 @@ class BinaryHead(Head):
     def problem(self, y: np.ndarray, wrong: np.ndarray) -> str | None:
         where = _first(wrong)
         return (
-            f"Output {self.name!r} got {_label(y, where)}, but the loss {self.loss} takes numbers from 0 to 1. Two classes"
-            " are labelled 0 and 1; more take the loss sparse_categorical_crossentropy"
+            f"Output {self.name!r} got {_label(y, where)}, but the loss {self.loss} takes numbers from 0 to 1. Two"
+            " classes are labelled 0 and 1; more take the loss sparse_categorical_crossentropy"
         )
 
 
@@ -215,8 +219,8 @@ class SpanHead(Head):
             return super().problem(y, wrong)
         start, end = (int(i) for i in (y[where] if self._pairs(y) else where[2:]))
         return (
-            f"Output {self.name!r} got a label for the span from {start} to {end} (row {where[0]}, type {where[1]}), but"
-            f" spans of layer {self.layer.name!r} end at their last token, not before they start. Labels are"
+            f"Output {self.name!r} got a label for the span from {start} to {end} (row {where[0]}, type {where[1]}),"
+            f" but spans of layer {self.layer.name!r} end at their last token, not before they start. Labels are"
             " y[row, type, start, end] = 1 with the end included: is the data half-open, or are start and end swapped?"
         )
 

@@ -180,9 +180,7 @@ class _ReadingFunction(_Function):
     def __call__(self, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
         state, results = self._variables(state), []
         for data in self._batches(iterator):
-            result, changed = call_with_live_values(
-                lambda values, data=data: self._changes(values, data), state.values
-            )
+            result, changed = call_with_live_values(lambda values, data=data: self._changes(values, data), state.values)
             for kind, new in zip(state[1:], changed, strict=True):
                 for index, value in new.items():
                     keras_private.set_raw_value(kind.variables[index], value)

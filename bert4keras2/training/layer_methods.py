@@ -10,7 +10,7 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 
-__all__ = ["LayerMethod", "bind_methods", "name_methods"]
+__all__ = ["LayerMethod", "bind_methods", "name_methods", "replaced_leaves"]
 
 
 @register
@@ -50,12 +50,12 @@ class LayerMethod:
         return cls(**config)
 
 
-def _replaced(value: Any, replace: Any) -> Any:
+def replaced_leaves(value: Any, replace: Any) -> Any:
     """Return the nested lists, tuples and dicts with `replace(leaf)` for their leaves."""
     if isinstance(value, dict):
-        return {key: _replaced(item, replace) for key, item in value.items()}
+        return {key: replaced_leaves(item, replace) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_replaced(item, replace) for item in value)
+        return type(value)(replaced_leaves(item, replace) for item in value)
     return replace(value)
 
 
@@ -72,7 +72,7 @@ def name_methods(model: Any, value: Any) -> Any:
             return item
         return LayerMethod(owner.name, item.__name__, owner)
 
-    return _replaced(value, replace)
+    return replaced_leaves(value, replace)
 
 
 def bind_methods(model: Any, value: Any) -> Any:
@@ -85,4 +85,4 @@ def bind_methods(model: Any, value: Any) -> Any:
             )
         return item
 
-    return _replaced(value, replace)
+    return replaced_leaves(value, replace)

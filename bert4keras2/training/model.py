@@ -13,6 +13,7 @@ from bert4keras2.functional.registry import register
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.display import with_display
 from bert4keras2.training.feeding import Feeding, by_name
+from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.jax_steps import LastingValues
 from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
@@ -47,12 +48,13 @@ class Model(ClassicMethods, LastingValues, keras.Model):
 
         Losses and metrics may be methods of the model's layers (`crf.sparse_loss`); a saved model finds them again.
         """
-        args, kwargs = name_methods(self, args), name_methods(self, kwargs)
+        given = name_methods(self, by_name("compile", *args, **kwargs))
+        given |= {name: wrap_functions(given[name]) for name in ("metrics", "weighted_metrics") if name in given}
         if self._feeding is not None:
             self._feeding.labels = None
         if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
-        super().compile(*args, jit_compile=jit_compile, **kwargs)
+        super().compile(jit_compile=jit_compile, **given)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as a saved model was; keras.Model leaves it to those who change `compile`."""
