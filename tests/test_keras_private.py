@@ -54,6 +54,22 @@ def test_names_are_there():
     assert callable(keras_private.rnn_loop()) and isinstance(keras_private.data_adapter(), type)
 
 
+@pytest.mark.backend
+def test_masks_are_found_in_compiled_steps():
+    found = []
+
+    class Look(keras.Layer):
+        def call(self, inputs):
+            found.append(keras_private.mask_of(inputs))
+            return inputs
+
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, Look()(keras.layers.Embedding(3, 2, mask_zero=True)(ids)))
+    found.clear()
+    model.predict(np.array([[1, 0]]), verbose=0)
+    assert found and all(mask is not None for mask in found)
+
+
 def test_they_are_used_in_one_file():
     for path in PACKAGE.rglob("*.py"):
         place = path.relative_to(PACKAGE).as_posix()

@@ -42,6 +42,7 @@ NAMES = {
     "_all_reduce_sum_gradients": "the sum of gradients over the replicas of tf.distribute",
     "_accumulated_gradients": "the sums of gradient_accumulation_steps",
     "_get_variable_index": "the place of a variable in an optimizer's lists",
+    "keras.src...get_keras_mask": "the same of what JAX traces, which takes no attributes",
     "keras.src...in_stateless_scope": "whether a step on JAX runs, in which variables do not hold their values",
     "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
     "keras.src...global_seed_generator": "set_random_seed leaves it as it is before Keras 3.13: no run is repeated",
@@ -104,7 +105,12 @@ def calls_of(layer: Any, model: Any = None) -> list[Call]:
 
 def mask_of(tensor: Any) -> Any:
     """Return the Keras mask that comes with a tensor, None without one."""
-    return getattr(tensor, "_keras_mask", None)
+    mask = getattr(tensor, "_keras_mask", None)
+    if mask is None and not isinstance(tensor, keras.KerasTensor):
+        from keras.src.backend import get_keras_mask
+
+        mask = get_keras_mask(tensor)  # what JAX traces cannot carry attributes: Keras keeps them elsewhere
+    return mask
 
 
 def input_structure(model: Any) -> Any:

@@ -63,7 +63,7 @@ def inputs_as_arrays(x: Any, places: Sequence[Place]) -> Any:
 
     Raises:
         TypeError: for texts.
-        ValueError: for a row that is in no batch, or rows that cannot be filled up.
+        ValueError: for a row that is in no batch, rows that cannot be filled up, or another number of inputs.
     """
     if isinstance(x, dict):
         named = {place.name: place for place in places}
@@ -71,6 +71,8 @@ def inputs_as_arrays(x: Any, places: Sequence[Place]) -> Any:
     if isinstance(x, str | bytes):
         raise TypeError(_texts(x, places[0] if places else None))
     if not isinstance(x, list | tuple):
+        if len(places) > 1 and hasattr(x, "shape"):
+            raise ValueError(_wrong_number(1, places))
         return _as_array(x, places[0] if len(places) == 1 else None)
     if not places:
         lists = x and all(isinstance(part, list | tuple) for part in x)
@@ -81,6 +83,8 @@ def inputs_as_arrays(x: Any, places: Sequence[Place]) -> Any:
     if len(x) != len(places):
         if x and isinstance(_first(x), str | bytes):
             raise TypeError(_texts(_first(x), places[0]))
+        if all(hasattr(part, "shape") for part in x):
+            raise ValueError(_wrong_number(len(x), places))
         return x
     return type(x)(_as_array(part, place) for part, place in zip(x, places, strict=True))
 
@@ -207,6 +211,14 @@ def _check_rank(shape: tuple[int, ...], place: Place) -> None:
     raise ValueError(
         f"Input {place.name!r} got {what}, but models take batches, here of shape ({sizes}): put the row into a list of"
         " rows, as in predict([[token_ids], [segment_ids]]); tokenizer.encode_batch([text]) makes such a batch of texts"
+    )
+
+
+def _wrong_number(got: int, places: Sequence[Place]) -> str:
+    names = ", ".join(repr(place.name) for place in places)
+    return (
+        f"The model has {len(places)} inputs ({names}), but got {got}: give a list of {len(places)} arrays, such as"
+        " tokenizer.encode_batch(texts) returns, or a dict by these names"
     )
 
 
