@@ -134,7 +134,7 @@ class BatchStream:
         return next(self._pass)
 
     def _peek(self, count: int) -> list[Any]:
-        """Return the next batches, at most so many, which are read again afterwards."""
+        """Return the next batches of one pass, at most so many, which are read again afterwards."""
         if self._peek_at is not None:
             return self._peek_at(count)
         with self._lock:
@@ -146,13 +146,18 @@ class BatchStream:
 
     def _ahead(self, count: int) -> list[Any]:
         ahead: list[Any] = []
+        found: list[Any] = []
         try:
-            while sum(item is not PASS_END for item in ahead) < count:
+            while len(found) < count:
                 ahead.append(self._read())
+                if ahead[-1] is not PASS_END:
+                    found.append(ahead[-1])
+                elif found:
+                    break
         except StopIteration:
             pass
         self._pending.extendleft(reversed(ahead))
-        return [item for item in ahead if item is not PASS_END]
+        return found
 
     def _batches(self) -> Iterator[tuple]:
         """Yield the batches of a new reader, (inputs,), (inputs, targets) or (inputs, targets, sample weights)."""

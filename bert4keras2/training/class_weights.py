@@ -122,7 +122,7 @@ def _weights(y: Any, table: dict[int, float] | None, head: Head | None) -> np.nd
     """Return a weight for each label, (B,) or (B, T); ones where there is no table."""
     values = keras.ops.convert_to_numpy(y)
     if table is None:
-        return np.ones(len(values), keras.config.floatx())
+        return np.ones(len(values), keras.config.floatx())  # rows alone: the labels need be no classes
     classes = _classes(values, head)
     if classes.ndim > 1 and isinstance(head, LayerHead):
         raise ValueError(

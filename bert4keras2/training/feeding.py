@@ -167,7 +167,7 @@ class Feeding:
         labels.check(x, y, sample_weight)
         if weights is not None:
             sample_weight = self._class_weights(weights)(y, sample_weight)
-        return x, y, sample_weight
+        return x, y, labels.with_token_axes(sample_weight)
 
     def _class_weights(self, weights: Any) -> ClassWeights:
         return weights if isinstance(weights, ClassWeights) else ClassWeights(weights, self._labels().heads)

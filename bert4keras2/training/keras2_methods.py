@@ -50,7 +50,7 @@ GONE_FROM_OPTIMIZERS = {
 
 
 def targets_in_order(model: Any, targets: Any, outputs: Any) -> Any:
-    """Return targets that are given by the names of output layers in the order of the outputs.
+    """Return targets, or sample weights, that are given by the names of output layers in the order of the outputs.
 
     Args:
         model: a functional model.
@@ -146,18 +146,22 @@ class ClassicMethods:
 
     # -- targets by name -------------------------------------------------------------------------------------
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return the loss as keras.Model.compute_loss does.
 
-        A dict of targets may name the layers of the outputs. An output may be one number, such as a loss that a Lambda
+        Dicts of targets and sample weights may name the layers of the outputs. An output may be one number, such as a loss that a Lambda
         layer computed and that the loss function hands on.
         """
-        y = targets_in_order(self, y, y_pred)
-        return super().compute_loss(x, y, keras.tree.map_structure(_with_axis, y_pred), *args, **kwargs)
+        y, sample_weight = (targets_in_order(self, part, y_pred) for part in (y, sample_weight))
+        outputs = keras.tree.map_structure(_with_axis, y_pred)
+        return super().compute_loss(x, y, outputs, sample_weight, *args, **kwargs)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Update metrics as keras.Model.compute_metrics does, with targets as for `compute_loss`."""
-        return super().compute_metrics(x, targets_in_order(self, y, y_pred), y_pred, *args, **kwargs)
+        y, sample_weight = (targets_in_order(self, part, y_pred) for part in (y, sample_weight))
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     # -- files -----------------------------------------------------------------------------------------------
 

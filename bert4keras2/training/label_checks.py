@@ -10,7 +10,7 @@ import numpy as np
 
 from bert4keras2.functional import keras_private
 from bert4keras2.training.arrays import on_host, output_places
-from bert4keras2.training.heads import Head, SpanHead, head_of
+from bert4keras2.training.heads import Head, LayerHead, SpanHead, head_of
 
 __all__ = ["LabelLimits", "by_output"]
 
@@ -63,6 +63,15 @@ class LabelLimits:
             if found is not None and found.size and found.dtype.kind in "iufb":
                 self._check(head, x, found, weight)
 
+    def with_token_axes(self, weights: Any) -> Any:
+        """Return sample weights with an axis of 1 for tokens where Keras multiplies rows' weights by a mask (B, T)."""
+        if isinstance(weights, list | tuple) and len(weights) == len(self.heads):
+            return type(weights)(map(_with_token_axis, self.heads, weights))
+        if isinstance(weights, dict):
+            heads = {head.name: head for head in self.heads}
+            return {name: _with_token_axis(heads.get(name), value) for name, value in weights.items()}
+        return _with_token_axis(self.heads[0], weights) if len(self.heads) == 1 else weights
+
     def _check(self, head: Head, x: Any, y: np.ndarray, weights: np.ndarray | None) -> None:
         y = head.form(y)
         if message := head.shape_problem(y):
@@ -113,6 +122,13 @@ class LabelLimits:
             return keras.ops.convert_to_numpy(self._masks[head.name](tensors)).astype(bool)
         except Exception:  # a graph of the user's own: better a loss that is not checked than a fit that stops
             return np.False_
+
+
+def _with_token_axis(head: Head | None, weights: Any) -> Any:
+    multiplied = head is not None and not isinstance(head, LayerHead) and head.mask is not None
+    if multiplied and len(head.mask.shape) > 1 and len(getattr(weights, "shape", ())) == 1:
+        return weights[:, None]
+    return weights
 
 
 def _spread(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
