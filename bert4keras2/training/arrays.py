@@ -72,6 +72,7 @@ def inputs_as_arrays(x: Any, places: Sequence[Place]) -> Any:
         raise TypeError(_texts(x, places[0] if places else None))
     if not isinstance(x, list | tuple):
         if len(places) > 1 and hasattr(x, "shape"):
+            _as_array(x, places[0]._replace(shape=()))  # texts first
             raise ValueError(_wrong_number(1, places))
         return _as_array(x, places[0] if len(places) == 1 else None)
     if not places:
@@ -144,7 +145,7 @@ def _as_array(value: Any, place: Place | None) -> Any:
         raise TypeError(_texts(value, place))
     if isinstance(value, np.ndarray) and value.dtype.kind in "US":
         raise TypeError(_texts(value.flat[0] if value.size else "", place))
-    shape = getattr(value, "shape", None)
+    shape = () if np.isscalar(value) else getattr(value, "shape", None)
     if place is not None and place.kind == "Input" and shape is not None and not hasattr(value, "row_splits"):
         _check_rank(tuple(shape), place)
     return value
@@ -161,9 +162,11 @@ def _stacked(rows: Sequence[Any], place: Place | None) -> np.ndarray:
         array = np.asarray(rows)
     except ValueError:
         array = None
-    if array is not None and array.dtype.kind != "O":
-        return array
     where = f"{place.kind} {place.name!r}" if place is not None else "The data"
+    if array is not None:
+        if array.dtype.kind == "O":
+            raise ValueError(f"{where} got lists in which something is no number, such as None; is a value missing?")
+        return array
     if place is not None and place.pad is None:
         why = (
             "and predictions for what fills them up could not be told from others: encode texts by"
@@ -180,11 +183,7 @@ def _stacked(rows: Sequence[Any], place: Place | None) -> np.ndarray:
             f"{where} got lists that do not form an array, nor rows of different lengths ({error}). Make them an array"
             " first: sequence_padding of bert4keras2.snippets fills up several axes with seq_dims="
         ) from error
-    if padded.dtype.kind in "US":
-        raise TypeError(_texts(padded.flat[0], place))
-    if padded.dtype.kind == "O":
-        raise ValueError(f"{where} got lists in which something is no number, such as None; is a value missing?")
-    return padded
+    return _as_array(padded, place)
 
 
 def _first(rows: Any) -> Any:
@@ -204,7 +203,9 @@ def _depth(rows: Any) -> int:
 
 def _check_rank(shape: tuple[int, ...], place: Place) -> None:
     expected = place.shape
-    if len(shape) != len(expected) - 1 or expected[-1] == 1:
+    if not expected:
+        return
+    if shape and (len(shape) != len(expected) - 1 or expected[-1] == 1):
         return  # Keras makes columns of flat arrays, and says what is wrong with others
     sizes = ", ".join("rows" if i == 0 else "length" if i == 1 else str(size) for i, size in enumerate(expected))
     what = "a single number" if not shape else f"one row of shape {shape}"

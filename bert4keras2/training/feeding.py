@@ -164,10 +164,10 @@ class Feeding:
             return x, None, None
         labels = self._labels()
         y, sample_weight = (targets_as_arrays(part, labels.places) for part in (y, sample_weight))
-        labels.check(x, y, sample_weight)
+        y = labels.checked(x, y, sample_weight)
         if weights is not None:
             sample_weight = self._class_weights(weights)(y, sample_weight)
-        return x, y, labels.with_token_axes(sample_weight)
+        return x, y, labels.with_token_axes(sample_weight, y)
 
     def _class_weights(self, weights: Any) -> ClassWeights:
         return weights if isinstance(weights, ClassWeights) else ClassWeights(weights, self._labels().heads)

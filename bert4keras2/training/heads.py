@@ -98,13 +98,13 @@ class SparseHead(Head):
     def wrong(self, y: np.ndarray) -> np.ndarray:
         wrong = ~((y >= 0) & (y < self.shape[-1]))
         if y.dtype.kind == "f":
-            wrong |= y % 1 != 0
+            wrong |= _parts_of_one(y) != 0
         return wrong if self.ignored is None else wrong & (y != self.ignored)
 
     def problem(self, y: np.ndarray, wrong: np.ndarray) -> str | None:
         where, classes = _first(wrong), self.shape[-1]
         label = _label(y, where)
-        if y[where] % 1 != 0:
+        if _parts_of_one(y[where]) != 0:
             return f"Output {self.name!r} got {label}, but labels are whole numbers: 0 to {classes - 1}"
         from_one = y.size > 1 and y.min() >= 1 and y.max() == classes
         hint = (
@@ -142,7 +142,7 @@ class LayerHead(Head):
 
     def wrong(self, y: np.ndarray) -> np.ndarray:
         wrong = ~((y >= 0) & (y < self.shape[-1]))
-        return wrong | (y % 1 != 0) if y.dtype.kind == "f" else wrong
+        return wrong | (_parts_of_one(y) != 0) if y.dtype.kind == "f" else wrong
 
     def problem(self, y: np.ndarray, wrong: np.ndarray) -> str | None:
         try:
@@ -274,7 +274,13 @@ def _keras_name(loss: Any) -> str:
 
 
 def _fractional(y: np.ndarray) -> bool:
-    return y.dtype.kind == "f" and bool((y % 1).any())
+    return y.dtype.kind == "f" and bool(_parts_of_one(y).any())
+
+
+def _parts_of_one(y: np.ndarray) -> np.ndarray:
+    """Return what numbers are beside whole ones, NaN of infinite ones."""
+    with np.errstate(invalid="ignore"):
+        return y % 1
 
 
 def _first(wrong: np.ndarray) -> tuple[int, ...]:

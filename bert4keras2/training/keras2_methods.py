@@ -151,8 +151,8 @@ class ClassicMethods:
     ) -> Any:
         """Return the loss as keras.Model.compute_loss does.
 
-        Dicts of targets and sample weights may name the layers of the outputs. An output may be one number, such as a loss that a Lambda
-        layer computed and that the loss function hands on.
+        Dicts of targets and sample weights may name the layers of the outputs. An output may be one number, such as a
+        loss that a Lambda layer computed and that the loss function hands on.
         """
         y, sample_weight = (targets_in_order(self, part, y_pred) for part in (y, sample_weight))
         outputs = keras.tree.map_structure(_with_axis, y_pred)

@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras2.backend import Model, keras
-from bert4keras2.layers import ConditionalRandomField, Embedding, MaximumEntropyMarkovModel
+from bert4keras2.backend import (
+    Model,
+    keras,
+    multilabel_categorical_crossentropy,
+    sparse_multilabel_categorical_crossentropy,
+)
+from bert4keras2.layers import (
+    ConditionalRandomField,
+    EfficientGlobalPointer,
+    Embedding,
+    MaximumEntropyMarkovModel,
+)
 from bert4keras2.snippets import DataGenerator
 
 pytestmark = pytest.mark.backend
@@ -85,11 +95,14 @@ def test_negative_labels_and_columns(kind):
         model.fit(x, y[..., None], verbose=0)
 
 
+@pytest.mark.parametrize("kind", ["crf", "softmax"])
 @pytest.mark.parametrize("way", ["fit", "generator", "forfit"])
-def test_padding_may_hold_any_label(way):
-    model, _ = tagger()
+def test_padding_may_hold_any_label(kind, way):
+    model, _ = tagger(kind)
     x, y = samples()
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
     y[1, 3:] = -100
+    assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] == pytest.approx(expected, rel=1e-5)
     WAYS[way](model, x, y)
     y[1, 2] = -100
     with pytest.raises(ValueError, match=r"label -100 at \(\d, 2\)"):
@@ -117,6 +130,91 @@ def test_labels_of_wrong_rank(kind, shape):
     model, _ = tagger(kind)
     with pytest.raises(ValueError, match=rf"{kind}.*labels of shape \({', '.join(map(str, shape))},?\).*integers"):
         model.fit(samples()[0], np.zeros(shape, "int32"), verbose=0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.5])
+@pytest.mark.parametrize("way", ["fit", "forfit", "train_on_batch"])
+def test_labels_that_are_no_numbers(value, way):
+    model, _ = tagger("softmax")
+    x, y = samples()
+    y = y.astype("float32")
+    y[0, 2] = value
+    with pytest.raises(ValueError, match=r"Output 'softmax' got label (nan|-?inf|0.5) at \(0, 2\) \(row 0\)"):
+        WAYS[way](model, x, y)
+    y[0, 2] = 0
+    weights = np.ones(6)
+    weights[3] = value
+    if value != 0.5:
+        with pytest.raises(ValueError, match=r"'softmax' got the sample weight (nan|-?inf) at \(3,\)"):
+            model.fit(x, y, sample_weight=weights, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "label", "message"),
+    [
+        ("binary_crossentropy", 2, "label 2 at .*takes numbers from 0 to 1.*sparse_categorical_crossentropy"),
+        ("binary_crossentropy", np.nan, "label nan at"),
+        ("categorical_crossentropy", -1, "label -1 at .*one-hot labels are 0 and 1"),
+        ("mse", np.nan, "label nan at .*no number to learn from"),
+        (real_keras.losses.mean_squared_error, np.inf, "label inf at"),
+        (real_keras.losses.Huber(), -np.inf, "label -inf at"),
+    ],
+)
+def test_labels_of_other_losses(loss, label, message):
+    model = Model(x := keras.Input((4,)), keras.layers.Dense(3, activation="sigmoid", name="out")(x))
+    model.compile("sgd", loss)
+    y = np.zeros((5, 3))
+    y[:, 1] = 1
+    model.fit(np.zeros((5, 4)), y, verbose=0)
+    y[3, 1] = label
+    with pytest.raises(ValueError, match=f"Output 'out' got {message}"):
+        model.fit(np.zeros((5, 4)), y, verbose=0)
+
+
+def test_a_loss_of_the_scripts_own_is_warned_about():
+    """It may know what NaN means."""
+
+    def known(y_true, y_pred):
+        seen = ~ops.isnan(y_true)
+        return ops.where(seen, ops.square(ops.where(seen, y_true, 0.0) - y_pred), 0.0)
+
+    model = Model(x := keras.Input((4,)), keras.layers.Dense(1, name="out")(x))
+    model.compile("sgd", known)
+    with pytest.warns(UserWarning, match="'out' got label nan at .*training goes on"):
+        history = model.fit(np.zeros((3, 4)), np.array([[0], [np.nan], [1]], "float32"), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_spans_that_end_before_they_start(pairs):
+    inputs = keras.Input((None,), dtype="int32", name="ids")
+    layer = EfficientGlobalPointer(2, 4, name="spans")
+    model = Model(inputs, layer(Embedding(10, 8, mask_zero=True)(inputs)))
+
+    def loss(y_true, y_pred):
+        if pairs:
+            return sparse_multilabel_categorical_crossentropy(flat(y_true), ops.reshape(y_pred, (2, 2, 25)), True)
+        shape = (2, 2, 25)
+        return multilabel_categorical_crossentropy(ops.reshape(y_true, shape), ops.reshape(y_pred, shape))
+
+    def flat(y_true):
+        y_true = ops.cast(y_true, "int32")
+        return y_true[..., 0] * 5 + y_true[..., 1]
+
+    model.compile("sgd", loss)
+    x = np.full((2, 5), 3)
+    if pairs:
+        y = np.zeros((2, 2, 3, 2), "int32")
+        y[1, 0, 0] = 1, 3
+        wrong = y.copy()
+        wrong[1, 0, 0] = 3, 1
+    else:
+        y = np.zeros((2, 2, 5, 5), "float32")
+        y[1, 0, 1, 3] = 1
+        wrong = y.transpose(0, 1, 3, 2)
+    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
+    with pytest.raises(ValueError, match=r"'spans' got a label for the span from 3 to 1 \(row 1, type 0\).*swapped"):
+        model.fit(x, wrong, verbose=0)
 
 
 def test_several_outputs():
