@@ -7,7 +7,9 @@ training/jax_steps.py; `SeedGenerator.next` and `DataAdapter` are public in all 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import keras
@@ -138,9 +140,10 @@ def raw_value(variable: Any) -> Any:
     return variable._value
 
 
-def set_raw_value(variable: Any, value: Any) -> None:
-    """Put an array into a variable as it is, its place on devices included."""
-    variable._value = value
+def set_raw_values(variables: Iterable[Any], values: Iterable[Any]) -> None:
+    """Put arrays into variables as they are, their places on devices included, all of them or, interrupted, none."""
+    # One call of C: an interrupt, or another thread, comes before or after it.
+    deque(map(setattr, variables, repeat("_value"), values), maxlen=0)
 
 
 # -- training ------------------------------------------------------------------------------------------------------

@@ -55,5 +55,5 @@ def data_parallel(model: Any, devices: list[str] | None = None, parts: list[int]
 
     for variable in model.variables:
         layout = distribution.get_variable_layout(variable).backend_layout
-        keras_private.set_raw_value(variable, jax.device_put(keras_private.raw_value(variable), layout))
+        keras_private.set_raw_values([variable], [jax.device_put(keras_private.raw_value(variable), layout)])
     return model

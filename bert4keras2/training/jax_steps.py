@@ -102,6 +102,9 @@ class _Variables:
 class _State(tuple):
     """What a loop of Keras hands from step to step: `_Variables` of each kind, in place of their values."""
 
+    def __init__(self, kinds: Any):
+        self.variables = [variable for kind in self for variable in kind.variables]
+
     def values(self) -> tuple[list[Any], ...]:
         """Return what the variables of each kind hold."""
         return tuple(kind.values() for kind in self)
@@ -143,9 +146,7 @@ class _TrainFunction(_Function):
     def __call__(self, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
         batches, state = self._batches(iterator), self._variables(state)
         logs, new = call_with_live_values(lambda values: self._function(values, iter(batches)), state.values)
-        for kind, values in zip(state, new, strict=True):
-            for variable, value in zip(kind.variables, values, strict=True):
-                keras_private.set_raw_value(variable, value)
+        keras_private.set_raw_values(state.variables, itertools.chain.from_iterable(new))
         return logs, state
 
 
@@ -182,8 +183,7 @@ class _ReadingFunction(_Function):
         for data in self._batches(iterator):
             result, changed = call_with_live_values(lambda values, data=data: self._changes(values, data), state.values)
             for kind, new in zip(state[1:], changed, strict=True):
-                for index, value in new.items():
-                    keras_private.set_raw_value(kind.variables[index], value)
+                keras_private.set_raw_values([kind.variables[index] for index in new], new.values())
             results.append(result)
         if self._last or len(results) == 1:
             return results[-1], state

@@ -1,7 +1,9 @@
 """`snippets.open`: encodings, modes, lines by number."""
 
 import json
+import multiprocessing
 import os
+import threading
 
 import pytest
 
@@ -121,3 +123,48 @@ def test_not_indexable(path):
     path.write_bytes("中".encode("utf-16"))
     with pytest.raises(ValueError, match="convert the file to UTF-8"):
         open_text(path, indexable=True)
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    path = tmp_path / "numbered.txt"
+    path.write_text("".join(f"{i} {'x' * (i * 37 % 9000)}\n" for i in range(300)), encoding="utf-8")
+    return path
+
+
+def wrong_lines(file, seed, count=2000):
+    """Return how many lines, looked up in some order, are others."""
+    places = [(seed + i * 7919) % 300 for i in range(count)]
+    return sum(file[i] != f"{i} {'x' * (i * 37 % 9000)}\n" for i in places)
+
+
+def test_lines_for_threads(numbered):
+    found = []
+    with open_text(numbered, indexable=True) as file:
+        threads = [threading.Thread(target=lambda k=k: found.append(wrong_lines(file, k))) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == [0] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_lines_for_forked_processes(numbered):
+    with open_text(numbered, indexable=True) as file:
+        assert file[0] == "0 \n"
+        context = multiprocessing.get_context("fork")
+        queue = context.SimpleQueue()
+        processes = [context.Process(target=lambda k=k: queue.put(wrong_lines(file, k))) for k in range(3)]
+        for process in processes:
+            process.start()
+        found = [wrong_lines(file, 50), *(queue.get() for _ in processes)]
+        for process in processes:
+            process.join()
+    assert found == [0] * 4
+
+
+def test_lines_without_pread(numbered, monkeypatch):
+    """As on Windows."""
+    monkeypatch.delattr(os, "pread", raising=False)
+    test_lines_for_threads(numbered)

@@ -133,6 +133,40 @@ def test_lists_of_tokens(tiny):
         tiny.encode([1, 2])
 
 
+@pytest.mark.parametrize("texts", [["我爱", "d"], ["d cc", "我"], ("我", "我爱我"), ["hello world", "second one"]])
+def test_texts_are_no_tokens(tiny, texts):
+    """They would be unknown tokens, each of them one."""
+    for arguments, name in (((texts,), "first_text"), (("我", texts), "second_text")):
+        with pytest.raises(
+            TypeError, match=rf"{name} is a list.*encode_batch\(texts\), a pair by encode\(first, second\)"
+        ):
+            tiny.encode(*arguments)
+
+
+@pytest.mark.parametrize("text", ["我爱 nope d cc", "龘 ☃☃ 我", "zz" * 150, ""])
+def test_what_tokenize_returns_is_taken(tiny, tiny_vocab, text):
+    assert tiny.encode(tiny.tokenize(text)) == tiny.encode(text)
+    assert tiny.encode(tiny.tokenize(text)[1:-1])[0] == tiny.encode(text)[0][1:-1]
+    bare = Tokenizer(tiny_vocab, do_lower_case=True, token_start=None, token_end=None)
+    assert bare.encode(bare.tokenize(text)) == bare.encode(text)
+    with pytest.raises(TypeError, match="is a text itself"):
+        bare.encode(["我 爱", "d"])
+
+
+def test_a_tokenizer_that_is_called(tiny):
+    for texts, pairs, options in ((["我爱", "d"], None, {}), (["我爱", "d"], ["d", "我"], {"maxlen": 5, "length": 6})):
+        for found, expected in zip(
+            tiny(texts, pairs, **options), tiny.encode_batch(texts, pairs, **options), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+    assert tiny("我爱")[0].tolist() == [tiny.encode("我爱")[0]]
+    assert tiny("我爱", "d")[1].tolist() == [tiny.encode("我爱", "d")[1]]
+    with pytest.raises(TypeError, match="texts is one str"):
+        tiny("我爱", ["d"])
+    with pytest.raises(TypeError, match="padding"):
+        tiny(["我"], padding=True)
+
+
 def test_ids_outside(tiny):
     for call in (tiny.id_to_token, lambda id: tiny.decode([2, id]), lambda id: tiny.ids_to_tokens([id])):
         for id in (-1, 14, 10**9):
