@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -24,18 +24,19 @@ class Place(NamedTuple):
 
 
 def input_places(model: Any, pads: dict[str, int]) -> list[Place]:
-    """Return the inputs of a functional model in their order; none of another.
+    """Return the inputs of a functional model in their order; none of another, or of one that takes texts.
 
     Args:
         model: the model.
         pads: {input name: id of padding}, where that is not 0.
     """
     tensors = keras.tree.flatten(getattr(model, "inputs", None) or [])
+    if any(tensor.dtype == "string" for tensor in tensors):
+        return []
     names = [keras_private.maker(tensor).name for tensor in tensors]
     return [
         Place("Input", name, tuple(tensor.shape), pads.get(name, 0))
         for name, tensor in zip(names, tensors, strict=True)
-        if tensor.dtype != "string"
     ]
 
 
@@ -65,7 +66,7 @@ def inputs_as_arrays(x: Any, places: Sequence[Place]) -> Any:
         TypeError: for texts.
         ValueError: for a row that is in no batch, rows that cannot be filled up, or another number of inputs.
     """
-    if isinstance(x, dict):
+    if isinstance(x, Mapping):
         named = {place.name: place for place in places}
         return {name: _as_array(value, named.get(name)) for name, value in x.items()}
     if isinstance(x, str | bytes):
@@ -79,15 +80,16 @@ def inputs_as_arrays(x: Any, places: Sequence[Place]) -> Any:
         lists = x and all(isinstance(part, list | tuple) for part in x)
         return [_as_array(part, None) for part in x] if lists else x
     if len(places) == 1:
-        wrapped = len(x) == 1 and _depth(x) == len(places[0].shape) + 1
+        wrapped = len(x) == 1 and _depth(x) + _is_column(x[0], places[0]) == len(places[0].shape) + 1
         return [_as_array(x[0], places[0])] if wrapped else _as_array(x, places[0])
     if len(x) != len(places):
         if x and isinstance(_first(x), str | bytes):
             raise TypeError(_texts(_first(x), places[0]))
-        if all(hasattr(part, "shape") for part in x):
+        if np.isscalar(_first(x)) or all(hasattr(part, "shape") for part in x):
             raise ValueError(_wrong_number(len(x), places))
         return x
-    return type(x)(_as_array(part, place) for part, place in zip(x, places, strict=True))
+    arrays = [_as_array(part, place) for part, place in zip(x, places, strict=True)]
+    return tuple(arrays) if isinstance(x, tuple) else arrays
 
 
 def targets_as_arrays(y: Any, places: Sequence[Place]) -> Any:
@@ -100,7 +102,7 @@ def targets_as_arrays(y: Any, places: Sequence[Place]) -> Any:
     Raises:
         ValueError: for rows that cannot be filled up.
     """
-    if isinstance(y, dict):
+    if isinstance(y, Mapping):
         named = {place.name: place for place in places}
         return {name: _as_array(value, named.get(name)) for name, value in y.items()}
     if not isinstance(y, list | tuple):
@@ -108,7 +110,8 @@ def targets_as_arrays(y: Any, places: Sequence[Place]) -> Any:
     if len(places) > 1:
         if len(y) != len(places):
             return y
-        return type(y)(_as_array(part, place) for part, place in zip(y, places, strict=True))
+        arrays = [_as_array(part, place) for part, place in zip(y, places, strict=True)]
+        return tuple(arrays) if isinstance(y, tuple) else arrays
     if any(hasattr(part, "shape") and len(part.shape) for part in y):
         if len(y) == 1 and (not places or len(y[0].shape) >= len(places[0].shape) - 1):
             return y  # one array in a list
@@ -120,11 +123,16 @@ def on_host(value: Any) -> np.ndarray | None:
     """Return an array that the host can look at without copying; None for others, such as tensors on a GPU."""
     if isinstance(value, np.ndarray):
         return value
-    if type(value).__module__.partition(".")[0] == "torch" and value.device.type == "cpu":
-        try:
+    library = type(value).__module__.partition(".")[0]
+    try:
+        if library == "torch" and value.device.type == "cpu":
             return value.detach().numpy()
-        except TypeError:  # a dtype that NumPy does not have
-            return None
+        if library in ("jax", "jaxlib") and all(device.platform == "cpu" for device in value.devices()):
+            return np.asarray(value)
+        if library == "tensorflow" and value.device.endswith("CPU:0") and not hasattr(value, "row_splits"):
+            return value.numpy()
+    except (AttributeError, NotImplementedError, TypeError, ValueError):  # no array yet, or of a dtype NumPy lacks
+        return None
     return None
 
 
@@ -191,6 +199,11 @@ def _first(rows: Any) -> Any:
     while isinstance(rows, list | tuple) and len(rows):
         rows = rows[0]
     return rows
+
+
+def _is_column(array: Any, place: Place) -> bool:
+    """Whether flat numbers are meant for a place (B, 1)."""
+    return place.shape[1:] == (1,) and len(getattr(array, "shape", ())) == 1
 
 
 def _depth(rows: Any) -> int:

@@ -20,12 +20,17 @@ def stream_of(x: Any, use: str, shuffle: bool = False) -> BatchStream | None:
     Args:
         x: a DataGenerator, a stream, a keras.utils.PyDataset, a torch DataLoader, or any other iterator or iterable.
         use: "fit", "evaluate" or "predict".
-        shuffle: whether the batches of a PyDataset come in random order.
+        shuffle: whether the samples of a DataGenerator, or the batches of a PyDataset, come in random order.
     """
+    stream = _stream_of(x, use, shuffle)
+    return stream if hasattr(stream, "prepare_by") else None  # where Keras takes no streams, they are generators
+
+
+def _stream_of(x: Any, use: str, shuffle: bool) -> Any:
     if hasattr(x, "prepare_by"):
         return x
     if isinstance(x, DataGenerator):
-        return x.fortest() if use == "predict" else x.forfit(random=use == "fit")
+        return x.fortest() if use == "predict" else x.forfit(random=bool(shuffle))
     if isinstance(x, keras.utils.PyDataset):
         return _of_dataset(x, shuffle)
     if isinstance(x, Iterator):

@@ -75,11 +75,15 @@ def test_lists_of_numbers(model):
 
 
 def test_tensors_and_tables(model):
-    pandas = pytest.importorskip("pandas")
     arrays = [PADDED, PADDED * 0]
     expected = model.evaluate(arrays, np.array(LABELS), verbose=0)
     tensors = [real_keras.ops.convert_to_tensor(array) for array in arrays]
     assert model.evaluate(tensors, np.array(LABELS), verbose=0) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="'tokens' has id 12"):
+        model.evaluate([tensors[0] + 10, tensors[1]], np.array(LABELS), verbose=0)
+    with pytest.raises(ValueError, match="'label' got label 3"):
+        model.evaluate(tensors, real_keras.ops.convert_to_tensor([0, 3, 1]), verbose=0)
+    pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"label": LABELS, "text": ["a", "b", "c"]})
     assert model.evaluate(arrays, table["label"], verbose=0) == pytest.approx(expected)
     with pytest.raises(TypeError, match=r"Output 'label' got labels that are texts \('a'\).*count the classes"):
@@ -93,6 +97,7 @@ def test_tensors_and_tables(model):
         ([np.array([2, 7, 3]), np.zeros(3)], r"Input 'tokens' got one row of shape \(3,\)"),
         ((2, 3), "Input 'tokens' got a single number"),
         (PADDED, r"has 2 inputs \('tokens', 'segments'\), but got 1"),
+        ([([2, 7, 3], [0, 0, 0])] * 3, r"has 2 inputs .*, but got 3: .*tokenizer.encode_batch"),
         ([PADDED] * 3, r"has 2 inputs \('tokens', 'segments'\), but got 3"),
         ([ROWS, SEGMENTS], "Input 'tokens' got rows of different lengths.*sequence_padding"),
         ([[[2, None]], [[0, 0]]], "Input 'tokens' got lists in which something is no number"),
@@ -144,6 +149,7 @@ def test_one_input():
         inputs_as_arrays([2, 3], [place])
     flat = Place("Input", "score", (None, 1))
     assert inputs_as_arrays([1, 2], [flat]).shape == (2,)  # a column for Keras
+    assert inputs_as_arrays([np.zeros(4)], [flat])[0].shape == (4,)
     # Models without symbolic inputs take what they are given.
     assert inputs_as_arrays(PADDED, []) is PADDED
     assert [part.shape for part in inputs_as_arrays([PADDED.tolist(), LABELS], [])] == [(3, 4), (3,)]
