@@ -46,7 +46,8 @@ def _stream_of(x: Any, use: str, shuffle: bool) -> Any:
 
 def is_dataset(x: Any) -> bool:
     """Whether something is a dataset of tf.data or grain, which Keras reads by itself."""
-    return any(cls.__module__.partition(".")[0] in ("tensorflow", "grain") for cls in type(x).__mro__)
+    libraries = {cls.__module__.partition(".")[0] for cls in type(x).__mro__}
+    return bool(libraries & {"tensorflow", "grain"}) and not _is_array(x)
 
 
 def _is_array(x: Any) -> bool:

@@ -249,6 +249,15 @@ def test_arguments_do_not_vanish(model, name, argument):
         model.evaluate(SOURCES[name](), batch_size=4, verbose=0)
 
 
+def test_tensors_are_no_sources(model):
+    x, y = BATCHES[0]
+    tensor = real_keras.ops.convert_to_tensor(x)
+    assert model.evaluate(tensor, real_keras.ops.convert_to_tensor(y), verbose=0) == pytest.approx(
+        model.evaluate(x, y, verbose=0)
+    )
+    assert model.predict(tensor, verbose=0).shape == (2, 2)
+
+
 def test_errors_are_the_scripts_own(model):
     """Not TensorFlow's, with lines about threads around them."""
 
