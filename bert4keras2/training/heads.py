@@ -38,15 +38,11 @@ class Head:
     loss: str = ""
     layer: Any = None
     ignored: int | None = None
+    sparse = False  # whether labels are class numbers
 
     def form(self, y: np.ndarray) -> np.ndarray:
         """Return labels as the loss looks at them: a column of classes as flat ones."""
         return y[..., 0] if self.sparse and y.ndim == len(self.shape) and y.shape[-1] == 1 else y
-
-    @property
-    def sparse(self) -> bool:
-        """Whether labels are class numbers."""
-        return False
 
     def shape_problem(self, y: np.ndarray) -> str | None:
         """Return what is wrong with the shape of labels, if anything is."""
@@ -77,12 +73,22 @@ class Head:
         return not self.loss and self.layer is None
 
 
-class SparseHead(Head):
-    """One that learns class numbers by Keras' sparse cross entropy."""
+class ClassHead(Head):
+    """One that learns class numbers."""
 
-    @property
-    def sparse(self) -> bool:
-        return True
+    sparse = True
+
+    def suspicious(self, y: np.ndarray) -> bool:
+        fractional = y.dtype.kind == "f" and bool(_parts_of_one(y).any())
+        return y.size > 0 and not (y.min() >= 0 and y.max() < self.shape[-1] and not fractional)
+
+    def wrong(self, y: np.ndarray) -> np.ndarray:
+        wrong = ~((y >= 0) & (y < self.shape[-1]))
+        return wrong | (_parts_of_one(y) != 0) if y.dtype.kind == "f" else wrong
+
+
+class SparseHead(ClassHead):
+    """One that learns class numbers by Keras' sparse cross entropy."""
 
     def shape_problem(self, y: np.ndarray) -> str | None:
         if y.ndim == len(self.shape) - 1:
@@ -92,13 +98,8 @@ class SparseHead(Head):
             f"integers of shape {self.shape[:-1]}; one-hot labels take the loss categorical_crossentropy"
         )
 
-    def suspicious(self, y: np.ndarray) -> bool:
-        return y.size > 0 and not (y.min() >= 0 and y.max() < self.shape[-1] and not _fractional(y))
-
     def wrong(self, y: np.ndarray) -> np.ndarray:
-        wrong = ~((y >= 0) & (y < self.shape[-1]))
-        if y.dtype.kind == "f":
-            wrong |= _parts_of_one(y) != 0
+        wrong = super().wrong(y)
         return wrong if self.ignored is None else wrong & (y != self.ignored)
 
     def problem(self, y: np.ndarray, wrong: np.ndarray) -> str | None:
@@ -106,14 +107,9 @@ class SparseHead(Head):
         label = _label(y, where)
         if _parts_of_one(y[where]) != 0:
             return f"Output {self.name!r} got {label}, but labels are whole numbers: 0 to {classes - 1}"
-        from_one = y.size > 1 and y.min() >= 1 and y.max() == classes
-        hint = (
-            "Do the labels count from 1? Subtract 1"
-            if from_one
-            else "Is the last Dense layer as wide as the label set?"
-        )
-        if from_one:
-            hint += ", or make the last Dense layer one wider."
+        hint = "Is the last Dense layer as wide as the label set?"
+        if y.size > 1 and y.min() >= 1 and y.max() == classes:
+            hint = "Do the labels count from 1? Subtract 1, or make the last Dense layer one wider."
         return (
             f"Output {self.name!r} got {label}, but the loss sparse_categorical_crossentropy has scores for {classes}"
             f" classes: 0 to {classes - 1}. {hint} Labels that do not count:"
@@ -121,12 +117,8 @@ class SparseHead(Head):
         )
 
 
-class LayerHead(Head):
+class LayerHead(ClassHead):
     """One that learns class numbers by a loss of its layer."""
-
-    @property
-    def sparse(self) -> bool:
-        return True
 
     def shape_problem(self, y: np.ndarray) -> str | None:
         if y.ndim == len(self.shape) - 1:
@@ -136,13 +128,6 @@ class LayerHead(Head):
         except ValueError as error:
             return str(error)
         return None
-
-    def suspicious(self, y: np.ndarray) -> bool:
-        return y.size > 0 and not (y.min() >= 0 and y.max() < self.shape[-1] and not _fractional(y))
-
-    def wrong(self, y: np.ndarray) -> np.ndarray:
-        wrong = ~((y >= 0) & (y < self.shape[-1]))
-        return wrong | (_parts_of_one(y) != 0) if y.dtype.kind == "f" else wrong
 
     def problem(self, y: np.ndarray, wrong: np.ndarray) -> str | None:
         try:
@@ -271,10 +256,6 @@ def _keras_name(loss: Any) -> str:
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------
-
-
-def _fractional(y: np.ndarray) -> bool:
-    return y.dtype.kind == "f" and bool(_parts_of_one(y).any())
 
 
 def _parts_of_one(y: np.ndarray) -> np.ndarray:
