@@ -1,4 +1,4 @@
-"""Home-made metric functions, which may return one number for a whole batch, on outputs that have a mask."""
+"""Home-made metric functions, which may return one number for a batch or for a row, on outputs that have a mask."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ __all__ = ["FunctionMetric", "wrap_functions"]
 
 @register
 class FunctionMetric(keras.metrics.MeanMetricWrapper):
-    """The mean of what a function returns, numbers for samples or one number for a batch.
+    """The mean of what a function returns: numbers for tokens, for rows, or one number for a batch.
 
-    Keras weighs what a function returns by the output's mask, which one number cannot be: it counts as it is.
+    Keras weighs what a function returns by the output's mask. That has a place for each token, so that numbers for
+    rows or for a batch cannot be weighed by it: they count as they are.
 
     Args:
         fn: a function of (y_true, y_pred).
@@ -28,17 +29,32 @@ class FunctionMetric(keras.metrics.MeanMetricWrapper):
 
     def __init__(self, fn: Any, name: str | None = None, dtype: Any = None):
         super().__init__(fn, name or fn.__name__, dtype)
-        self._function, self._is_scalar = fn, None
+        self._function = fn
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the values of a batch."""
-        if keras_private.mask_of(y_pred) is None or self._is_scalar is False:
+        mask = keras_private.mask_of(y_pred)
+        if mask is None:
             return super().update_state(y_true, y_pred, sample_weight)
         values = self._function(y_true, y_pred)
-        self._is_scalar = len(values.shape) == 0
-        if self._is_scalar:
-            return keras.metrics.Mean.update_state(self, values)
-        return super().update_state(y_true, y_pred, sample_weight)
+        if len(values.shape) >= len(mask.shape):
+            sample_weight = _masked(mask, sample_weight, self.dtype)
+        elif sample_weight is not None and len(sample_weight.shape) > len(values.shape):
+            sample_weight = None
+        return keras.metrics.Mean.update_state(self, values, sample_weight)
+
+
+def _masked(mask: Any, sample_weight: Any, dtype: Any) -> Any:
+    """Return the weights of tokens, 0 where the mask hides them."""
+    weights = keras.ops.cast(mask, dtype)
+    if sample_weight is None:
+        return weights
+    given = keras.ops.cast(sample_weight, dtype)
+    if len(given.shape) > len(weights.shape):  # a column
+        given = given[..., 0]
+    while len(given.shape) < len(weights.shape):  # weights of rows
+        given = given[..., None]
+    return weights * given
 
 
 def wrap_functions(metrics: Any) -> Any:

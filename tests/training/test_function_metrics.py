@@ -27,6 +27,11 @@ def error_of_rows(y_true, y_pred):
     return ops.mean(ops.abs(ops.cast(y_true, y_pred.dtype) - y_pred), -1)
 
 
+def whole_rows(y_true, y_pred):
+    """One number for a row: whether all of it is right."""
+    return ops.cast(ops.all(ops.equal(y_true, ops.round(y_pred)), axis=(1, 2)), "float32")
+
+
 def plain_f1(y, p):
     return 2 * (y * np.round(p)).sum() / (y.sum() + np.round(p).sum() + 1e-7)
 
@@ -57,7 +62,12 @@ def model():
             "valid": "binary_crossentropy",
         },
         loss_weights={"start": 1.0, "valid": 2.0, "label": 0.5, "crf": 0.1},
-        metrics={"start": [f1, error_of_rows], "valid": f1, "label": "accuracy", "crf": crf.sparse_accuracy},
+        metrics={
+            "start": [f1, error_of_rows, whole_rows],
+            "valid": f1,
+            "label": "accuracy",
+            "crf": crf.sparse_accuracy,
+        },
     )
     return model
 
@@ -89,6 +99,8 @@ def test_numbers(model):
         assert found["valid_f1"] == pytest.approx(plain_f1(TARGETS["valid"], valid), rel=1e-5)
         errors = np.abs(TARGETS["start"] - start)[..., 0]
         assert found["start_error_of_rows"] == pytest.approx(errors[MASK].mean(), rel=1e-5)
+        right = (TARGETS["start"] == np.round(start)).all((1, 2))
+        assert found["start_whole_rows"] == pytest.approx(right.mean())
         assert model.fit(IDS, y, verbose=0).history["start_f1"] == [pytest.approx(found["start_f1"], rel=1e-5)]
     found = model.evaluate(IDS, TARGETS, batch_size=2, verbose=0, return_dict=True)["start_f1"]
     parts = [plain_f1(TARGETS["start"][part], start[part]) for part in (slice(2), slice(2, None))]
@@ -115,6 +127,17 @@ def test_files(model, tmp_path):
     again = keras.models.load_model(path)
     assert again.evaluate(IDS, TARGETS["start"], verbose=0, return_dict=True) == pytest.approx(expected, rel=1e-5)
     assert expected["f1"] > 0
+
+
+def test_weighted_metrics(model):
+    start = model.predict(IDS, verbose=0)[0]
+    single = Model(model.inputs, model.outputs[0])
+    single.compile("sgd", "binary_crossentropy", weighted_metrics=[error_of_rows, f1])
+    weights = np.array([1.0, 0.0, 3.0])
+    found = single.evaluate(IDS, TARGETS["start"], sample_weight=weights, verbose=0, return_dict=True)
+    errors, each = np.abs(TARGETS["start"] - start)[..., 0], weights[:, None] * MASK
+    assert found["error_of_rows"] == pytest.approx((errors * each).sum() / each.sum(), rel=1e-5)
+    assert found["f1"] == pytest.approx(plain_f1(TARGETS["start"], start), rel=1e-5)
 
 
 def test_the_wrapper():
