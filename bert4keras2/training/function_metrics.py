@@ -33,15 +33,18 @@ class FunctionMetric(keras.metrics.MeanMetricWrapper):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the values of a batch."""
-        mask = keras_private.mask_of(y_pred)
-        if mask is None:
-            return super().update_state(y_true, y_pred, sample_weight)
-        values = self._function(y_true, y_pred)
-        if len(values.shape) >= len(mask.shape):
+        mask, values = keras_private.mask_of(y_pred), self._function(y_true, y_pred)
+        rank = len(values.shape)
+        if mask is not None and rank >= len(mask.shape):
             sample_weight = _masked(mask, sample_weight, self.dtype)
-        elif sample_weight is not None and len(sample_weight.shape) > len(values.shape):
+        elif sample_weight is not None and _is_finer(sample_weight, rank):
             sample_weight = None
         return keras.metrics.Mean.update_state(self, values, sample_weight)
+
+
+def _is_finer(weights: Any, rank: int) -> bool:
+    """Whether weights have places for parts of what values (B, ...) of a rank are about; a column is flat weights."""
+    return rank == 0 or len(weights.shape) > rank + (weights.shape[-1] == 1)
 
 
 def _masked(mask: Any, sample_weight: Any, dtype: Any) -> Any:
