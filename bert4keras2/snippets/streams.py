@@ -115,9 +115,9 @@ class BatchStream:
     def goes_on(self) -> bool:
         """Return whether the pass that was read last has more batches than `steps`."""
         with self._lock:
-            if self._ended or not self._can_restart:
-                return False
-            if self.steps is not None and self._count > self.steps:
+            if self._ended or not self._can_restart or self.steps is None or self._count < self.steps:
+                return False  # also where a callback stopped before the end
+            if self._count > self.steps:
                 return True  # read ahead
             try:
                 following = self._read()

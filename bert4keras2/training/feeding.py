@@ -47,6 +47,8 @@ class Feeding:
         self._model = model
         self._limits = IdLimits(model)
         self._inputs = input_places(model, self._limits.pads)
+        # What is filled up learns nothing, but it would be predicted, and taken for more.
+        self._whole_inputs = [place._replace(pad=None) for place in self._inputs]
         self.labels: LabelLimits | None = None
         self._ranks: dict[str, list[int]] = {}
 
@@ -129,7 +131,7 @@ class Feeding:
         if "validation_steps" in given:
             own["validation_steps"] = given["validation_steps"]
         self._replace(own, "evaluate", "test_function", "validation_steps", None, streams)
-        if own["x"] in streams or is_dataset(own["x"]):
+        if streams or is_dataset(own["x"]):
             return own["x"]
         return tuple(own.get(name) for name in names[: 3 if own.get("sample_weight") is not None else 2])
 
@@ -156,9 +158,7 @@ class Feeding:
 
     def _parts(self, use: str, weights: Any, x: Any, y: Any = None, sample_weight: Any = None) -> tuple:
         """Return (inputs, targets, sample weights) as arrays, after looking at them."""
-        # What is filled up learns nothing, but it would be predicted, and taken for more.
-        places = [place._replace(pad=None) for place in self._inputs] if use == "predict" else self._inputs
-        x = inputs_as_arrays(x, places)
+        x = inputs_as_arrays(x, self._whole_inputs if use == "predict" else self._inputs)
         self._limits.check(x)
         if use == "predict":
             return x, None, None
@@ -207,7 +207,7 @@ class Feeding:
                 )
         if given.get("batch_size") is not None:
             warnings.warn(
-                f"batch_size={given['batch_size']} says nothing beside a {type(x).__name__}, which makes them",
+                f"batch_size={given['batch_size']} says nothing beside a {type(x).__name__}: it makes batches itself",
                 stacklevel=6,
             )
             del given["batch_size"]

@@ -230,6 +230,12 @@ def test_a_pass_longer_than_it_says(model):
         model.fit(Twice(DATA, 2), verbose=0)
 
 
+def test_a_callback_that_stops(model):
+    stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: setattr(model, "stop_training", True))
+    for name in ("DataGenerator", "PyDataset"):
+        assert len(model.fit(SOURCES[name](), epochs=3, verbose=0, callbacks=[stop]).history["loss"]) == 1
+
+
 def test_hooks_and_order_of_a_dataset(model):
     dataset, seen = Dataset(), []
     dataset.__class__ = type("Seen", (Dataset,), {"__getitem__": lambda self, i: seen.append(i) or BATCHES[i]})
