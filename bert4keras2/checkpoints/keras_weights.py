@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointNotFoundError
 from bert4keras2.checkpoints.loader import CheckpointMismatchError
 from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.errors import CheckpointNotFoundError
 
 __all__ = ["load_weights"]
 

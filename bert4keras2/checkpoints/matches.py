@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert4keras2.checkpoints.formats.errors import CheckpointError
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.loader import table_for
 from bert4keras2.checkpoints.names.matching import Matches, keras2_matches, match
 from bert4keras2.checkpoints.names.recognise import layer_count, looks_like
 from bert4keras2.checkpoints.names.stored import Stored
+from bert4keras2.errors import CheckpointError
 from bert4keras2.families.huggingface import translated
 from bert4keras2.families.table import FAMILIES, FAMILY_KEY, family_of, guess_family
 

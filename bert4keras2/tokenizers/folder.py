@@ -7,7 +7,7 @@ from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
-from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
+from bert4keras2.errors import CheckpointError, CheckpointNotFoundError
 from bert4keras2.files import read_json
 from bert4keras2.tokenizers.huggingface import HuggingFaceTokenizer
 from bert4keras2.tokenizers.sentence_piece import SpTokenizer

@@ -15,19 +15,19 @@ from bert4keras2.checkpoints.conversion.configuration import config_for
 from bert4keras2.checkpoints.conversion.plan import Piece, Plan, equal, plan_for, value
 from bert4keras2.checkpoints.conversion.targets import publish, refuse_existing, staging, target_for
 from bert4keras2.checkpoints.folder import companions, find_checkpoint, find_config, find_weights
-from bert4keras2.checkpoints.formats.errors import (
+from bert4keras2.checkpoints.formats.reader import Reader
+from bert4keras2.checkpoints.formats.safetensors import write_safetensors
+from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
+from bert4keras2.checkpoints.matches import SOURCES, family_for, matches_of
+from bert4keras2.checkpoints.names.matching import Matches
+from bert4keras2.checkpoints.names.recognise import looks_like
+from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.errors import (
     CheckpointDamagedError,
     CheckpointError,
     CheckpointNotFoundError,
     UnknownVariablesError,
 )
-from bert4keras2.checkpoints.formats.reader import Reader
-from bert4keras2.checkpoints.formats.safetensors import write_safetensors
-from bert4keras2.checkpoints.formats.tensorflow import write_tensorflow
-from bert4keras2.checkpoints.matches import SOURCES, family_for, matches_of
-from bert4keras2.checkpoints.names.matching import Matches
-from bert4keras2.checkpoints.names.recognise import looks_like
-from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.families.config import read_config
 from bert4keras2.families.table import FAMILY_KEY, guess_family
 

@@ -7,8 +7,8 @@ import glob
 import os
 from dataclasses import dataclass
 
-from bert4keras2.checkpoints.formats.errors import CheckpointError
 from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix
+from bert4keras2.errors import CheckpointError
 from bert4keras2.files import scratch_folder
 
 __all__ = ["Target", "publish", "refuse_existing", "staging", "target_for"]

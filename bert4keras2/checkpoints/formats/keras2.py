@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointDamagedError, CheckpointFormatError
 from bert4keras2.checkpoints.formats.reader import Reader
+from bert4keras2.errors import CheckpointDamagedError, CheckpointFormatError
 
 __all__ = ["Keras2Reader"]
 

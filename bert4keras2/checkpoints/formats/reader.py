@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import math
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
-from bert4keras2.checkpoints.formats.errors import MissingVariableError
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from bert4keras2.errors import CheckpointDamagedError, MissingVariableError
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "array_dtype", "array_shape"]
+
+_MOST_AXES = 32  # of arrays in NumPy before version 2
+_MOST_BYTES = 2**62
 
 
 class Reader(ABC):
@@ -95,7 +99,9 @@ class Reader(ABC):
         resolved = self._resolve(name)
         if resolved in self._entries:
             return resolved
-        close = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
+        # Comparing is slow: names that nobody would write, and lists longer than any model's, are left out.
+        known = [entry for entry in itertools.islice(self._entries, 5000) if len(entry) < 300]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         listed = close or list(self._entries)[:3]
         what = "The closest names are" if close else f"Its {len(self)} names begin with"
         shown = f"{what} {', '.join(map(repr, listed))}; names() lists all." if listed else "It holds no variables."
@@ -108,3 +114,32 @@ class Reader(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Let go of the file."""
+
+
+def array_shape(sizes: Any, itemsize: int, damaged: str) -> tuple[int, ...]:
+    """Return what a file says of a shape as a tuple, once it is one that an array can have.
+
+    Args:
+        sizes: a list or tuple of anything.
+        itemsize: bytes of one value.
+        damaged: the message, should it not be one.
+
+    Raises:
+        CheckpointDamagedError: for anything but whole numbers from 0 on, more axes than arrays have, or an array
+            that no memory could hold (a size of 0 beside it does not count).
+    """
+    fine = isinstance(sizes, list | tuple) and len(sizes) <= _MOST_AXES
+    fine = fine and all(type(size) is int and 0 <= size < _MOST_BYTES for size in sizes)
+    if not fine or math.prod(max(size, 1) for size in sizes) * itemsize >= _MOST_BYTES:
+        raise CheckpointDamagedError(damaged)
+    return tuple(sizes)
+
+
+def array_dtype(name: str) -> np.dtype:
+    """Return the dtype of a name; those that NumPy lacks come from ml_dtypes."""
+    try:
+        return np.dtype(name)
+    except TypeError:
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bert4keras2.checkpoints.formats.errors import CheckpointFormatError
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.released import advice
+from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.families.table import PAGES, page
 
 __all__ = ["block_number", "layer_count", "looks_like", "suggestion"]
