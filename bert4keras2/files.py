@@ -23,6 +23,7 @@ __all__ = [
 
 _NUMBERS = itertools.count()
 _LONGEST = 200  # bytes of a file's name; file systems allow 255, and temporary names are longer than the final ones
+_DEEPEST = 64  # parts within parts of JSON
 _PARTIAL = ".partial"
 _UNTOUCHED = "What was there before is as it was"
 # Why a disk takes no more, by the system's number; HDF5 puts the number into its message alone.
@@ -163,9 +164,7 @@ def _said(path: str) -> Iterator[None]:
         number = _disk_error(error)
         if number is None or _UNTOUCHED in str(error):
             raise
-        raise OSError(
-            number, f"Cannot write {path!r}: {_REASONS[number]}. {_UNTOUCHED} ({error})"
-        ) from error
+        raise OSError(number, f"Cannot write {path!r}: {_REASONS[number]}. {_UNTOUCHED} ({error})") from error
 
 
 def _disk_error(error: BaseException | None) -> int | None:
@@ -256,15 +255,29 @@ def parse_json(data: bytes, name: str, what: str = "a JSON file", repeated: bool
     try:
         text = data.decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=None if repeated else _once)
+        if isinstance(content, dict) and _is_deep(content):
+            raise ValueError("parts within parts within parts")
         if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is a character that nobody can print
             json.dumps(content, ensure_ascii=False).encode("utf-8")
     except (UnicodeError, ValueError, RecursionError) as error:  # ValueError: also numbers of thousands of digits
+        why = "parts within parts within parts" if isinstance(error, RecursionError) else str(error)[:200]
         raise CheckpointDamagedError(
-            f"{name} is not a JSON file in UTF-8 ({str(error)[:200]}); is it {what}, and complete?"
+            f"{name} is not a JSON file in UTF-8 ({why}); is it {what}, and complete?"
         ) from error
     if not isinstance(content, dict):
         raise CheckpointFormatError(f"{name} should hold a JSON object, but holds a {type(content).__name__}")
     return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Whether anything lies deeper than all that models' files hold; printing it could fail."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        inner = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -201,4 +201,3 @@ def _assemble(whole: BinaryIO, values: BinaryIO, stored: dict[str, tuple], metad
                 raise CheckpointDamagedError("A temporary file lost bytes that were written to it: is the disk faulty?")
             whole.write(piece)
             length -= len(piece)
-

@@ -77,11 +77,15 @@ class Archive:
             self._unpacked = name, self._inflated(member)
         return np.frombuffer(self._unpacked[1], np.uint8, last - first, first).copy()
 
+    def place(self, name: str) -> tuple[int, int] | None:
+        """Return position and size in the file of a member that is not compressed, None for one that is."""
+        member = self._members[name]
+        return (self._start(member, member.file_size), member.file_size) if member.compress_type == 0 else None
+
     def verify(self) -> None:
-        """Read everything; raises as `read`."""
+        """Compare all checksums; raises as `read`."""
         for name in self._members:
             self.read(name, 0, 0)
-            self._check_stored(name)
 
     def close(self) -> None:
         """Close the file."""
