@@ -9,7 +9,7 @@ from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_checkpoint
 from bert4keras2.checkpoints.names.recognise import looks_like
 from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.families.config import make_config, read_config
+from bert4keras2.families.config import make_config, of_file, read_config
 from bert4keras2.families.huggingface import implied_by
 from bert4keras2.families.table import FAMILIES, family_of, guess_family
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
@@ -53,19 +53,21 @@ def build_transformer_model(
         TypeError: for an unknown option.
         ValueError: if configuration, checkpoint and options do not fit together.
     """
-    file, found_checkpoint = _read(config_path, progress)
+    file, found_checkpoint, file_path = _read(config_path, progress)
     if checkpoint_path is None:
         checkpoint_path = found_checkpoint
     elif os.path.isdir(checkpoint_path):
         checkpoint_path = find_checkpoint(checkpoint_path).checkpoint_path
-    cls, family, implied = _class_and_family(model, file, found_checkpoint)
+    with of_file(file_path):
+        cls, family, implied = _class_and_family(model, file, found_checkpoint)
     parts = {name: kwargs.pop(name, None) for name in ("layer_norm_cond", "additional_input_layers", "layers")}
     # What the model's name implies gives way to what the call says.
     options = {"application": "encoder", **implied, **kwargs}
     if application is not None:
         options["application"] = application
     stack = {name: options.pop(name) for name in ("stack",) if name in options}
-    config = make_config(family, {**FAMILIES[family], **stack}, file, options)
+    with of_file(file_path):
+        config = make_config(family, {**FAMILIES[family], **stack}, file, options)
     cls = STACKS[config.stack] if cls is Transformer else cls
     transformer = cls(config, **parts).build()
     if checkpoint_path is not None:
@@ -75,15 +77,15 @@ def build_transformer_model(
     return transformer.model if return_keras_model else transformer
 
 
-def _read(config_path: Any, progress: bool | None) -> tuple[dict[str, Any], str | None]:
-    """Return the configuration, and where that came from a folder also its checkpoint."""
+def _read(config_path: Any, progress: bool | None) -> tuple[dict[str, Any], str | None, str | None]:
+    """Return the configuration, where that came from a folder also its checkpoint, and the configuration's file."""
     if config_path is None or isinstance(config_path, dict):
-        return config_path or {}, None
+        return config_path or {}, None, None
     path = resolve(config_path, progress=progress)
     if not os.path.isdir(path):
-        return read_config(path), None
+        return read_config(path), None, path
     found = find_checkpoint(path)
-    return read_config(found.config_path), found.checkpoint_path
+    return read_config(found.config_path), found.checkpoint_path, found.config_path
 
 
 def _class_and_family(

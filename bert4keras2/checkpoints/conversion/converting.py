@@ -28,7 +28,7 @@ from bert4keras2.errors import (
     CheckpointNotFoundError,
     UnknownVariablesError,
 )
-from bert4keras2.families.config import read_config
+from bert4keras2.families.config import of_file, read_config
 from bert4keras2.families.table import FAMILY_KEY, guess_family
 
 __all__ = ["Conversion", "convert"]
@@ -119,8 +119,9 @@ def convert(
             )
         kind = SOURCES[reader.format]
         place = target_for(os.fspath(target), to, kind)
-        family = family_for(reader, settings, model)
-        matches = matches_of(reader, family, settings)
+        with of_file(config_path):
+            family = family_for(reader, settings, model)
+            matches = matches_of(reader, family, settings)
         if matches.unknown and not ignore_unknown:
             raise UnknownVariablesError(_unknown_message(reader, family, matches))
         done = Conversion(
@@ -133,7 +134,8 @@ def convert(
             unknown=matches.unknown,
         )
         plan = plan_for(matches, family, place.to)
-        content = config_for(place.to, settings, family, kind, matches.found)
+        with of_file(config_path):
+            content = config_for(place.to, settings, family, kind, matches.found)
         if (guess_family(content) or looks_like(list(plan))) != family:
             content[FAMILY_KEY] = family  # models that differ in their TensorFlow names alone are one there
         if place.to == "huggingface":

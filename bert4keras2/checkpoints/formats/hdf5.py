@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
+from typing import Any
 
 import numpy as np
 
@@ -30,16 +31,18 @@ class Hdf5File:
 
     Args:
         path: the file.
-        first, size: the part of it that counts, where it is stored in an archive; all of it by default.
+        data: its content, where that is a part of another file; read from the path if None.
 
     Raises:
         ValueError, IndexError: if it is damaged, or cut short.
     """
 
-    def __init__(self, path: str, first: int = 0, size: int | None = None) -> None:
-        with open(path, "rb") as file:
-            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._map = memoryview(self._file)[first:][:size]
+    def __init__(self, path: str, data: Any = None) -> None:
+        self._file: mmap.mmap | None = None
+        if data is None:
+            with open(path, "rb") as file:
+                self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._map = memoryview(self._file if data is None else data)
         self._heaps: dict[int, dict[int, bytes]] = {}
         self._objects: dict[int, Group | Dataset] = {}
         self.size = len(self._map)
@@ -54,7 +57,8 @@ class Hdf5File:
         """Close the file; arrays that were read stay."""
         with contextlib.suppress(BufferError):  # an error on its way may hold a part of it, and the map goes with that
             self._map.release()
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
     def at(self, address: int, size: int) -> bytes:
         """Return bytes that describe something; each part of a file that is whole is asked for a few times at most."""

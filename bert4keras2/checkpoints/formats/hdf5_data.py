@@ -33,7 +33,7 @@ class Unsupported(ValueError):
 
 
 class Type(NamedTuple):
-    """A type: "number", "text" of fixed length, or "texts" of any length; bytes of a value; NumPy's type of numbers."""
+    """A type: "number", "text" of fixed length, "texts" of any length, or "bits"; bytes of a value; NumPy's type."""
 
     kind: str
     size: int
@@ -60,11 +60,12 @@ def read_type(message: bytes) -> Type:
         return Type("number", size, np.dtype(f"{sign}{letter}{size}"))
     if kind == 1:
         name = _FLOATS.get((size, message[13], message[15]))
-        if name is None or message[1] & 0x40:
-            raise Unsupported("floating numbers of an unusual form")
-        return Type("number", size, array_dtype(name).newbyteorder(sign))
+        known = name is not None and not message[1] & 0x40
+        return Type("number", size, array_dtype(name).newbyteorder(sign)) if known else Type("bits", size)
     if kind == 3 and size:
         return Type("text", size)
+    if kind == 5 and size:  # how Keras' bfloat16 is written by some versions of h5py
+        return Type("bits", size)
     if kind == 8:  # names for numbers: how booleans are written
         if message[8] & 15:
             raise Unsupported("names for values that are no whole numbers")
@@ -152,7 +153,8 @@ def read_chunks(
         raise ValueError("chunks of another rank")
     counts = [-(-length // step) for length, step in zip(shape, chunk, strict=True)]
     # "deflate" makes at most 1032 bytes of one, and each chunk is listed.
-    if math.prod(chunk) * size > 1100 * stored or math.prod(counts) > min(_MOST_CHUNKS, stored // 8):
+    most = 1100 * stored
+    if max(math.prod(chunk), math.prod(shape)) * size > most or math.prod(counts) > min(_MOST_CHUNKS, stored // 8):
         raise ValueError(f"{math.prod(shape)} values in a file of {stored} bytes")
     found: dict[tuple[int, ...], tuple[int, int, int]] = {}
     nodes, seen = [(layout.address, _DEEPEST)], set()

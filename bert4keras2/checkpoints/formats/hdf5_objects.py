@@ -88,6 +88,8 @@ class _Object:
         if kind.dtype is not None:
             return name, np.frombuffer(data, kind.dtype, math.prod(shape)).reshape(shape)
         items = [data[k * kind.size : (k + 1) * kind.size] for k in range(math.prod(shape))]
+        if kind.kind == "bits":
+            return name, b"".join(items)
         texts = [self._text(item) if kind.kind == "texts" else item.rstrip(b"\0") for item in items]
         if sum(map(len, texts)) > self.file.size:
             raise ValueError(f"an attribute {name[:100]!r} that is longer than the file")
@@ -241,7 +243,7 @@ class Dataset(_Object):
         """Return the values; numbers alone are read."""
         dtype = self.type.dtype
         if dtype is None:
-            raise Unsupported("texts in place of numbers")
+            raise Unsupported("values that are no numbers of NumPy's")
         self.check()
         layout = self.layout
         if math.prod(self.shape) == 0:

@@ -77,7 +77,7 @@ class Keras2Reader(Reader):
             if not isinstance(dataset, Dataset):
                 raise ValueError("a group in place of values")
             dataset.check()
-            self._entries[name] = dataset.shape, dataset.type.dtype.name if dataset.type.dtype is not None else "text"
+            self._entries[name] = dataset.shape, dataset.type.dtype.name if dataset.type.dtype is not None else "bits"
         except Unsupported as error:
             raise CheckpointFormatError(
                 f"{name[:200]!r} in {self.path!r} is {error}. Save the model's weights into one file, by Keras."
@@ -116,13 +116,13 @@ def damaged_hdf5(path: str, name: str = "") -> Iterator[None]:
     """A context in which errors of the reader of HDF5 become those of checkpoints, with the file's name."""
     try:
         yield
-    except CheckpointError:
-        raise
     except Unsupported as error:
         raise CheckpointFormatError(
             f"The HDF5 file {path!r} has what Keras does not write: {error}. Save the weights again, by Keras."
         ) from error
-    except (ValueError, IndexError, KeyError, OSError) as error:
+    except (ValueError, IndexError, KeyError, OSError, CheckpointError) as error:
+        if isinstance(error, CheckpointError) and path in str(error):
+            raise
         what = f"Cannot read {name[:200]!r} from {path!r}" if name else f"The HDF5 file {path!r} cannot be opened"
         cut = "it is cut short" if "cut short" in str(error) else "it is damaged"
         raise CheckpointDamagedError(f"{what}: {cut} ({error}). Download or save it again.") from error

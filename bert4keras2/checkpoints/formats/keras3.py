@@ -6,12 +6,10 @@ The HDF5 library hangs or crashes on some damaged files, and Keras' errors name 
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
+from typing import Any
 
-from bert4keras2.checkpoints.formats.hdf5 import SIGNATURE, Hdf5File, Unsupported
+from bert4keras2.checkpoints.formats.hdf5 import SIGNATURE, Hdf5File
 from bert4keras2.checkpoints.formats.keras2 import damaged_hdf5
 from bert4keras2.checkpoints.formats.zips import Archive
 from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointMismatchError
@@ -21,13 +19,6 @@ __all__ = ["check_archive", "check_hdf5", "is_weights", "naming"]
 
 _JSON = ("config.json", "metadata.json")
 _WEIGHTS = "model.weights.h5"
-_SECONDS = 60
-# What another process does with a file that is read by the HDF5 library alone.
-_PROBE = """
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    file.visititems(lambda name, found: [dict(found.attrs), found.size and found[()] if hasattr(found, "shape") else 0])
-"""
 
 
 def is_weights(path: str) -> bool:
@@ -44,41 +35,19 @@ def is_weights(path: str) -> bool:
         return not any(name in file.root.attributes for name in listed) and "model_weights" not in file.root
 
 
-def check_hdf5(path: str, first: int = 0, size: int | None = None) -> None:
+def check_hdf5(path: str, data: Any = None) -> None:
     """Raise unless all that an HDF5 file names is in it.
 
     Args:
         path: the file.
-        first, size: the part of it that counts, where it is stored in an archive; all of it by default.
+        data: its content, where that is a part of another file; read from the path if None.
 
     Raises:
         CheckpointDamagedError: if the file is damaged.
-        CheckpointFormatError: if it holds what neither Keras nor the HDF5 library reads in a minute.
+        CheckpointFormatError: if it holds what Keras does not write.
     """
-    with damaged_hdf5(path):
-        try:
-            with contextlib.closing(Hdf5File(path, first, size)) as file:
-                file.walk()
-        except Unsupported:
-            if not first:
-                _probe(path)
-                return
-            with tempfile.NamedTemporaryFile(suffix=".h5") as copy, open(path, "rb") as source:
-                source.seek(first)
-                copy.write(source.read(size))
-                copy.flush()
-                _probe(copy.name)
-
-
-def _probe(path: str) -> None:
-    """Have another process read a file by the HDF5 library, which may hang or crash there."""
-    try:
-        done = subprocess.run([sys.executable, "-c", _PROBE, path], capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ValueError(f"the HDF5 library does not come to an end within {_SECONDS} seconds") from error
-    if done.returncode:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise ValueError(f"the HDF5 library fails: {last[0][:200] if last else done.returncode}")
+    with damaged_hdf5(path), contextlib.closing(Hdf5File(path, data)) as file:
+        file.walk()
 
 
 def check_archive(path: str) -> None:
@@ -95,9 +64,8 @@ def check_archive(path: str) -> None:
         archive.verify()
         for name in _JSON:
             parse_json(bytes(archive.read(name)), f"{name} in {path!r}", "that of a Keras model")
-        place = archive.place(_WEIGHTS) if _WEIGHTS in archive else None
-    if place is not None:
-        check_hdf5(path, *place)
+        if _WEIGHTS in archive:
+            check_hdf5(path, archive.content(_WEIGHTS))
 
 
 @contextlib.contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zipfile
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +38,8 @@ class Archive:
         self._members = {member.filename: member for member in members}
         if len(self._members) < len(members):
             raise CheckpointDamagedError(f"{path!r} is a zip archive that holds a name twice. Download it again.")
+        if sum(member.compress_size for member in members) > os.path.getsize(path):
+            raise CheckpointDamagedError(f"{path!r} is a zip archive whose members overlap. Download it again.")
         self._file = open(path, "rb")  # noqa: SIM115 (closed by close)
 
     def __contains__(self, name: str) -> bool:
@@ -77,10 +81,15 @@ class Archive:
             self._unpacked = name, self._inflated(member)
         return np.frombuffer(self._unpacked[1], np.uint8, last - first, first).copy()
 
-    def place(self, name: str) -> tuple[int, int] | None:
-        """Return position and size in the file of a member that is not compressed, None for one that is."""
+    def content(self, name: str) -> Any:
+        """Return all bytes of a member, of one that is not compressed without copying them; raises as `read`."""
         member = self._members[name]
-        return (self._start(member, member.file_size), member.file_size) if member.compress_type == 0 else None
+        if member.compress_type != zipfile.ZIP_STORED or not member.file_size:
+            return self.read(name)
+        self._check_stored(name)
+        start = self._start(member, member.file_size)
+        whole = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)  # closed with the last view of it
+        return memoryview(whole)[start : start + member.file_size]
 
     def verify(self) -> None:
         """Compare all checksums; raises as `read`."""
