@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.tokenizers.base import TokenizerBase, check_text
 from bert4keras2.tokenizers.detokenize import join_tokens
 from bert4keras2.tokenizers.rematch import rematch_pieces
@@ -76,7 +77,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         needed = {tokens["start"], tokens["end"], *given.values(), *self._never_split} - {None}
         missing = sorted(token for token in needed if self._tokenizer.token_to_id(token) is None)
         if missing:
-            raise ValueError(
+            raise CheckpointFormatError(
                 f"the vocabulary of {os.fspath(path)!r} lacks {', '.join(missing)}; name tokens that it has, or None "
                 "for none"
             )

@@ -14,9 +14,11 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections import Counter
 from pathlib import Path
 from random import Random
 from types import FrameType
+from typing import Any
 
 SECONDS = 5
 MEGABYTES = 200
@@ -35,7 +37,7 @@ def _room() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def run_case(form: object, seeds: list[dict[str, bytes]], seed: int, number: int, folder: Path) -> str | None:
+def run_case(form: Any, seeds: list[dict[str, bytes]], seed: int, number: int, folder: Path, counts: Counter) -> Any:
     """Write one mutated set of files and read it; return what was wrong, None for nothing."""
     from bert4keras2.errors import CheckpointError
 
@@ -49,7 +51,9 @@ def run_case(form: object, seeds: list[dict[str, bytes]], seed: int, number: int
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         form.use(folder)
+        counts["read"] += 1
     except CheckpointError as error:
+        counts["refused"] += 1
         if str(folder) not in str(error):
             return f"no name of a file: {type(error).__name__}: {str(error)[:300]}"
     except Overtime:
@@ -81,14 +85,15 @@ def main(name: str, seed: int, first: int, last: int) -> None:
             form.use(folder)
             for old in folder.iterdir():
                 old.unlink()
+        counts: Counter = Counter()
         limit = _room() + MEGABYTES * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
         for number in range(first, last):
             print(json.dumps({"at": number}), flush=True)
-            wrong = run_case(form, seeds, seed, number, folder)
+            wrong = run_case(form, seeds, seed, number, folder, counts)
             if wrong is not None:
                 print(json.dumps({"wrong": number, "why": wrong}), flush=True)
-    print(json.dumps({"done": last}), flush=True)
+        print(json.dumps({"done": last, **counts}), flush=True)
 
 
 if __name__ == "__main__":

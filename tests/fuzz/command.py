@@ -27,10 +27,10 @@ def main() -> int:
     wrong = 0
     for name in names:
         started = time.monotonic()
-        failures = fuzz(name, options.cases, options.seed, options.first)
+        failures, read = fuzz(name, options.cases, options.seed, options.first)
         wrong += len(failures)
         seconds = time.monotonic() - started
-        print(f"{name}: {options.cases} cases, {len(failures)} wrong, {seconds:.0f} s", flush=True)
+        print(f"{name}: {options.cases} cases, {read} read, {len(failures)} wrong, {seconds:.0f} s", flush=True)
         kinds = Counter(why.splitlines()[0][:150] for _, why in failures)
         for kind, count in kinds.most_common(12):
             number, why = next(found for found in failures if found[1].startswith(kind[:100]))

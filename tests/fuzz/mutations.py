@@ -93,9 +93,13 @@ def mutated_text(random: Random, text: bytes) -> bytes:
     if kind == 2:
         deep = random.choice((b"[", b'{"a":'))
         return deep * random.choice((10, 100, 1000, 100000))
+    try:
+        content = json.loads(text)
+    except ValueError:  # it has been changed before
+        kind = 3
     if kind < 6:
         return mutated_bytes(random, text)
-    changed = json.dumps(mutated_json(random, json.loads(text)))
+    changed = json.dumps(mutated_json(random, content))
     if kind == 6:
         changed = changed[:-1] + "," + changed[1:]  # every key twice
     return changed.encode("utf-8", "surrogatepass")

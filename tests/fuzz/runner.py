@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent.parent
 SILENCE = 60  # seconds without a line: the first case waits for imports
 
 
-def fuzz(name: str, cases: int, seed: int = 0, first: int = 0) -> list[tuple[int, str]]:
-    """Return (number of the case, what was wrong) of all that failed.
+def fuzz(name: str, cases: int, seed: int = 0, first: int = 0) -> tuple[list[tuple[int, str]], int]:
+    """Return (number of the case, what was wrong) of all that failed, and how many were read as if they were whole.
 
     Args:
         name: of the format, a key of `formats.FORMATS`.
@@ -25,16 +25,15 @@ def fuzz(name: str, cases: int, seed: int = 0, first: int = 0) -> list[tuple[int
         first: number of the first case.
     """
     failures: list[tuple[int, str]] = []
-    at, last = first, first + cases
-    while at < last:
-        at = _run(name, seed, at, last, failures)
-        if len(failures) > 200:
-            break
-    return failures
+    at, last, read = first, first + cases, 0
+    while at < last and len(failures) < 200:
+        at, more = _run(name, seed, at, last, failures)
+        read += more
+    return failures, read
 
 
-def _run(name: str, seed: int, first: int, last: int, failures: list[tuple[int, str]]) -> int:
-    """Run one child; return the number of the case to go on with."""
+def _run(name: str, seed: int, first: int, last: int, failures: list[tuple[int, str]]) -> tuple[int, int]:
+    """Run one child; return the number of the case to go on with, and how many were read."""
     environment = {
         **os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -59,12 +58,12 @@ def _run(name: str, seed: int, first: int, last: int, failures: list[tuple[int, 
                 if "wrong" in line:
                     failures.append((line["wrong"], line["why"]))
                 if "done" in line:
-                    return line["done"]
+                    return line["done"], line.get("read", 0)
         said = child.stderr.read().decode("utf-8", "replace")[-1500:]
     if at < first:
         raise RuntimeError(f"The cases of {name} do not begin: {said}")
     failures.append((at, f"hangs for {SILENCE} s" if silent else f"the process died ({child.returncode}): {said}"))
-    return at + 1
+    return at + 1, 0
 
 
 def keep_case(name: str, seed: int, number: int, folder: Path) -> None:
