@@ -67,6 +67,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         given = {role: token for role, token in given.items() if token != _FROM_FILE}
         tokens = {**told, **given}
         super().__init__(tokens["start"], tokens["end"], pre_tokenize, token_translate, never_split)
+        self._path = os.fspath(path)
         self._tokenizer = opened.tokenizer
         self._kind = opened.kind
         self._pattern, self._second_segment = layout.pattern, layout.second_segment
@@ -92,7 +93,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         try:
             return self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # the library raises no other class
-            raise _not_encoded(text, error) from error
+            raise _not_encoded(text, self._path, error) from error
 
     def _is_plain(self) -> bool:
         """Whether texts go through the library alone, so that ids need no tokens."""
@@ -212,7 +213,8 @@ class HuggingFaceTokenizer(TokenizerBase):
         return result
 
 
-def _not_encoded(text: str, error: Exception) -> ValueError:
-    surrogates = any("\ud800" <= char <= "\udfff" for char in text)
-    why = "it holds half of a surrogate pair: repair or drop it" if surrogates else str(error)
-    return ValueError(f"text {text!r:.60} cannot be cut into tokens: {why}")
+def _not_encoded(text: str, path: str, error: Exception) -> ValueError:
+    what = f"text {text!r:.60} cannot be cut into tokens"
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        return ValueError(f"{what}: it holds half of a surrogate pair: repair or drop it")
+    return CheckpointFormatError(f"{what} by what {path} says: {error}")

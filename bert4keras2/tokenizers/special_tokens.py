@@ -104,6 +104,15 @@ def read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) 
     Raises:
         ValueError: if it puts something else than at most one token before and one after a text.
     """
+    try:
+        return _read_layout(processor, path, edges_known)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointFormatError(
+            f"{path}: the post_processor is described in a way that cannot be ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) -> Layout:
     parts = [] if processor is None else processor.get("processors", [processor])
     parts = [part for part in parts if part["type"] != "ByteLevel"]  # which only trims offsets
     if not parts:

@@ -138,12 +138,14 @@ class Hdf5File:
         if self._base < 0:
             raise ValueError("no signature")
         head = bytes(self._map[self._base : self._base + 96])
-        version = head[8] if len(head) > 8 else -1
+        if len(head) < 80:
+            raise ValueError("cut short")
+        version = head[8]
         if version not in (0, 1, 2, 3):
             raise ValueError("a form of the format that is not known")
         sizes, start = (head[13:15], 24 + 4 * version) if version < 2 else (head[9:11], 12)
         numbers = [int.from_bytes(head[start + 8 * k : start + 8 * k + 8], "little") for k in range(6)]
-        if sizes != b"\x08\x08" or len(head) < 80:
+        if sizes != b"\x08\x08":
             raise Unsupported("addresses of another width than 8 bytes")
         end, address = (numbers[2], numbers[5]) if version < 2 else (numbers[2], numbers[3])
         if numbers[0] not in (0, self._base):
