@@ -85,9 +85,13 @@ def _match(
     return spans
 
 
-def _texts(token: str) -> list[str]:
-    """What a token may stand for: `##ing` is the end of a word, or a word of a user's pre_tokenize as it stands."""
-    return [text for text in dict.fromkeys((stem(token), token)) if text]
+def _texts(token: str, chars: str) -> list[str]:
+    """What a token may stand for in a text: `##ing` is the end of a word, or a word of a user's pre_tokenize."""
+    if not token.startswith("##") or "##" not in chars:
+        return [stem(token)]
+    # The word first: what WordPiece makes of a word has no "#" in it, which is punctuation, so where both begin at the
+    # same place it is that.
+    return [text for text in (token, stem(token)) if text]
 
 
 def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int]]:
@@ -108,16 +112,16 @@ def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int
     if place is None:
         sources: dict[str, list[str]] = {}
         for old, new in translate.items():
-            sources.setdefault(new, []).extend(_texts(old))
+            sources.setdefault(new, []).extend(_texts(old, chars))
 
         def surfaces(token: str) -> list[str]:
-            return sources.get(token, []) if is_special(token) else [*_texts(token), *sources.get(token, [])]
+            return sources.get(token, []) if is_special(token) else [*_texts(token, chars), *sources.get(token, [])]
 
         spans = _match(tokens, chars, literals, surfaces)
         return [offsets[start:end] for start, end in spans]
     starts, ends, first = place
     # White space inside a token can only come from the words of a user's pre_tokenize.
-    spans = _match(raw, chars, literals, lambda token: ["".join(part.split()) for part in _texts(token)])
+    spans = _match(raw, chars, literals, lambda token: ["".join(part.split()) for part in _texts(token, chars)])
     count = len(tokens) - starts - ends
     body = [offsets[start:end] for start, end in spans[first : first + count]]
     return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]

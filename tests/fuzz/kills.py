@@ -129,7 +129,7 @@ def kill(writer: str, kills: int, seed: int = 0) -> list[str]:
             folder = Path(work) / "case"
             folder.mkdir(exist_ok=True)
             command = [sys.executable, "-m", "tests.fuzz.kills", "--write", writer, str(folder / name)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as child:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT) as child:
                 rounds = [child.stdout.readline() for _ in range(2)]
                 time.sleep(drawn.uniform(0, 0.4))
                 child.kill()

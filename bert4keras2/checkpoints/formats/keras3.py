@@ -79,9 +79,11 @@ def naming(path: str, read_as: str | None = None, what: str = "does not fit the 
     """
     try:
         yield
-    except (CheckpointError, OSError, ImportError):
+    except (CheckpointError, ImportError):
         raise
     except Exception as error:  # Keras and its layers raise anything here
+        if isinstance(error, OSError) and error.errno is not None:  # of the system; those of HDF5 have no number
+            raise
         text = str(error).replace(read_as, path) if read_as else str(error)
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise CheckpointMismatchError(f"{path} {what}: {kind}{text}") from error
