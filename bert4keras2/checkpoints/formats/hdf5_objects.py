@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bert4keras2.checkpoints.formats.hdf5_data import (
+    UNDEFINED,
     Layout,
     Type,
     Unsupported,
@@ -20,6 +21,7 @@ from bert4keras2.checkpoints.formats.hdf5_data import (
     read_type,
     unpack,
 )
+from bert4keras2.checkpoints.formats.hdf5_dense import dense_links
 
 __all__ = ["Dataset", "Elsewhere", "Group", "is_dataset"]
 
@@ -112,11 +114,14 @@ class Group(_Object):
     @cached_property
     def links(self) -> dict[str, int | Elsewhere]:
         """{name: address}, or `Elsewhere`."""
+        messages = self._contents(_LINK)
         for content in self._contents(_LINKS):
             start = 10 if content[1] & 1 else 2
-            if content[start : start + 8] != b"\xff" * 8:
-                raise Unsupported("groups with an index of the newest form (libver='latest')")
-        found = dict(map(_link, self._contents(_LINK)))
+            heap, tree = (int.from_bytes(content[at : at + 8], "little") for at in (start, start + 8))
+            messages += dense_links(self.file.at, heap, tree) if heap != UNDEFINED else []
+        found = dict(map(_link, messages))
+        if len(found) < len(messages):
+            raise ValueError("two members of one name")
         for content in self._contents(_TABLE):
             found.update(self._listed(int.from_bytes(content[:8], "little"), int.from_bytes(content[8:16], "little")))
         return found
