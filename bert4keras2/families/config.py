@@ -202,7 +202,6 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
     unknown = [name for name in options if name not in (OPTIONS - STRUCTURE) | SILENT | set(ALIASES)]
     if unknown:
         raise TypeError(unknown_option(unknown[0]))
-    check_values(file, "The configuration")
     check_values(options, "The arguments of the call")
     merged: dict[str, Any] = {**preset, "family": family}
     file = translated(file)

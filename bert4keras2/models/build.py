@@ -10,6 +10,7 @@ from bert4keras2.checkpoints.folder import find_checkpoint
 from bert4keras2.checkpoints.names.recognise import looks_like
 from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.families.config import make_config, of_file, read_config
+from bert4keras2.families.config_values import check_values
 from bert4keras2.families.huggingface import implied_by
 from bert4keras2.families.table import FAMILIES, family_of, guess_family
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
@@ -80,6 +81,7 @@ def build_transformer_model(
 def _read(config_path: Any, progress: bool | None) -> tuple[dict[str, Any], str | None, str | None]:
     """Return the configuration, where that came from a folder also its checkpoint, and the configuration's file."""
     if config_path is None or isinstance(config_path, dict):
+        check_values(config_path or {}, "The configuration")
         return config_path or {}, None, None
     path = resolve(config_path, progress=progress)
     if not os.path.isdir(path):

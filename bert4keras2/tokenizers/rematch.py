@@ -85,6 +85,25 @@ def _match(
     return spans
 
 
+def _counted(
+    tokens: list[str], chars: str, literals: dict[int, str], spellings: list[list[str]]
+) -> list[tuple[int, int]] | None:
+    """Spans of tokens that one after the other make up the whole stream; None if they do not.
+
+    The words of a pre_tokenize are normalized once more, which may put marks of one letter in another order; so it is
+    lengths that count, and spelling only where a token has two.
+    """
+    spans: list[tuple[int, int]] = []
+    position = 0
+    for token, choices in zip(tokens, spellings, strict=True):
+        if literals.get(position) == token:
+            choices = [token]
+        text = next((choice for choice in choices if chars.startswith(choice, position)), choices[-1])
+        spans.append((position, position + len(text)))
+        position += len(text)
+    return spans if position == len(chars) else None
+
+
 def _texts(token: str, chars: str) -> list[str]:
     """What a token may stand for in a text: `##ing` is the end of a word, or a word of a user's pre_tokenize."""
     if not token.startswith("##") or "##" not in chars:
@@ -121,7 +140,10 @@ def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int
         return [offsets[start:end] for start, end in spans]
     starts, ends, first = place
     # White space inside a token can only come from the words of a user's pre_tokenize.
-    spans = _match(raw, chars, literals, lambda token: ["".join(part.split()) for part in _texts(token, chars)])
+    spellings = [["".join(part.split()) for part in _texts(token, chars)] for token in raw]
+    spans = _counted(raw, chars, literals, spellings)
+    if spans is None:
+        spans = _match(raw, chars, literals, lambda token: ["".join(part.split()) for part in _texts(token, chars)])
     count = len(tokens) - starts - ends
     body = [offsets[start:end] for start, end in spans[first : first + count]]
     return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]

@@ -13,7 +13,7 @@ from bert4keras2.checkpoints.formats.hdf5 import SIGNATURE, Hdf5File
 from bert4keras2.checkpoints.formats.keras2 import damaged_hdf5
 from bert4keras2.checkpoints.formats.zips import Archive
 from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointMismatchError
-from bert4keras2.files import parse_json
+from bert4keras2.files import parse_json, reject_impostor
 
 __all__ = ["check_archive", "check_hdf5", "is_weights", "naming"]
 
@@ -57,6 +57,7 @@ def check_archive(path: str) -> None:
         CheckpointDamagedError: if it is damaged.
         CheckpointFormatError: if it is an archive of something else.
     """
+    reject_impostor(path, "a saved model")
     with contextlib.closing(Archive(path)) as archive:
         missing = [name for name in _JSON if name not in archive]
         if missing:
