@@ -28,7 +28,9 @@ def _load_model(path: str | os.PathLike):
     if os.path.isdir(name):
         raise IsADirectoryError(f"SentencePiece model {name!r} is a folder; pass the .model file inside it")
     if not os.path.exists(name):
-        raise CheckpointNotFoundError(f"SentencePiece model {name!r} does not exist; check the path of the checkpoint folder")
+        raise CheckpointNotFoundError(
+            f"SentencePiece model {name!r} does not exist; check the path of the checkpoint folder"
+        )
     if os.path.getsize(name):
         reject_impostor(name, "a SentencePiece model")
     with open(name, "rb") as file:
@@ -37,9 +39,13 @@ def _load_model(path: str | os.PathLike):
     try:
         loaded = processor.LoadFromSerializedProto(content) if content else False
     except (RuntimeError, ValueError, OSError) as error:
-        raise CheckpointDamagedError(f"{name!r} is not a SentencePiece model ({error}); is the file complete?") from error
+        raise CheckpointDamagedError(
+            f"{name!r} is not a SentencePiece model ({error}); is the file complete?"
+        ) from error
     if not loaded or not processor.GetPieceSize():
-        raise CheckpointDamagedError(f"{name!r} is not a SentencePiece model: it holds no pieces; is the file complete?")
+        raise CheckpointDamagedError(
+            f"{name!r} is not a SentencePiece model: it holds no pieces; is the file complete?"
+        )
     return processor
 
 

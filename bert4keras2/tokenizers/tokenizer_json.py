@@ -160,7 +160,9 @@ def _from_byte_pairs(library: Any, path: str, vocabulary: dict, named: dict[str,
 
 def _read_merges(path: str) -> list[tuple[str, str]]:
     if not os.path.isfile(path):
-        raise CheckpointNotFoundError(f"There is no file {path}; the vocabulary beside it is of no use without its merges")
+        raise CheckpointNotFoundError(
+            f"There is no file {path}; the vocabulary beside it is of no use without its merges"
+        )
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [line.rstrip("\n") for line in file]
@@ -172,7 +174,9 @@ def _read_merges(path: str) -> list[tuple[str, str]]:
             continue
         parts = line.split(" ")
         if len(parts) != 2:
-            raise CheckpointFormatError(f"{path}, line {number}: expected two tokens with a blank between them, not {line!r:.60}")
+            raise CheckpointFormatError(
+                f"{path}, line {number}: expected two tokens with a blank between them, not {line!r:.60}"
+            )
         merges.append((parts[0], parts[1]))
     return merges
 

@@ -30,7 +30,9 @@ def _read_tokens(path: str | os.PathLike, encoding: str) -> list[str]:
     if os.path.isdir(name):
         raise IsADirectoryError(f"vocabulary {name!r} is a folder; pass the file inside it, usually 'vocab.txt'")
     if not os.path.exists(name):
-        raise CheckpointNotFoundError(f"vocabulary file {name!r} does not exist; check the path of the checkpoint folder")
+        raise CheckpointNotFoundError(
+            f"vocabulary file {name!r} does not exist; check the path of the checkpoint folder"
+        )
     if os.path.getsize(name):
         reject_impostor(name, "a vocabulary")
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):

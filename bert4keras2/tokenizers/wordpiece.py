@@ -102,8 +102,9 @@ class Tokenizer(TokenizerBase):
         needed = {self._token_unk, self._token_start, self._token_end, *self._never_split} - {None}
         missing = sorted(needed - self._token_dict.keys())
         if missing:
+            named = "" if path is None else f"{path!r} "
             message = (
-                f"the vocabulary {'' if path is None else f'{path!r} '}of {self._vocab_size} tokens lacks {', '.join(missing)}; check that it is the "
+                f"the vocabulary {named}of {self._vocab_size} tokens lacks {', '.join(missing)}; check that it is the "
                 "model's vocabulary, or pass token_start=None / token_end=None / other names for those it does not use"
             )
             if path is not None:

@@ -25,9 +25,9 @@ from bert4keras2.checkpoints import (
     write_safetensors,
     write_tensorflow,
 )
-from bert4keras2.checkpoints.formats.crc32c import crc32c, masked
-from bert4keras2.checkpoints.formats.protobuf import bytes_field, number_field, to_varint
-from bert4keras2.checkpoints.formats.sstable import MAGIC, read_table, write_table
+from bert4keras2.checkpoints.encodings.crc32c import crc32c, masked
+from bert4keras2.checkpoints.encodings.protobuf import bytes_field, number_field, to_varint
+from bert4keras2.checkpoints.encodings.sstable import MAGIC, read_table, write_table
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert4keras2.checkpoints import CheckpointDamagedError, CheckpointError, open_checkpoint
-from bert4keras2.checkpoints.formats.hdf5 import Dataset, Group, Hdf5File
+from bert4keras2.checkpoints.encodings.hdf5 import Dataset, Group, Hdf5File
 from bert4keras2.checkpoints.formats.keras3 import check_hdf5
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"

@@ -22,7 +22,7 @@ from bert4keras2.checkpoints import (
     write_safetensors,
     write_tensorflow,
 )
-from bert4keras2.checkpoints.formats import sstable
+from bert4keras2.checkpoints.encodings import sstable
 
 VALUES = [("a", np.arange(1000, dtype="float32")), ("b", np.ones((8, 8), "float16"))]
 

@@ -1,7 +1,7 @@
 """Runs mutated cases of one format in this process, under limits, and prints a line of JSON for each that fails.
 
-A case fails unless it is read right or refused by a `CheckpointError` that names the file, within the limits of time and
-memory. The caller learns from the line before a case which one it was, should the process die.
+A case fails unless it is read right or refused by a `CheckpointError` that names the file, within the limits of time
+and memory. The caller learns from the line before a case which one it was, should the process die.
 """
 
 from __future__ import annotations

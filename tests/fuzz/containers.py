@@ -155,8 +155,8 @@ def tensorflow_seeds(folder: Path) -> list[Files]:
 
 def v1_seeds(folder: Path) -> list[Files]:
     """A file of before 2017, written by hand: descriptions under the empty key, then values."""
-    from bert4keras2.checkpoints.formats.protobuf import bytes_field, number_field
-    from bert4keras2.checkpoints.formats.sstable import write_table
+    from bert4keras2.checkpoints.encodings.protobuf import bytes_field, number_field
+    from bert4keras2.checkpoints.encodings.sstable import write_table
 
     def shape(*sizes: int) -> bytes:
         return b"".join(bytes_field(2, number_field(1, size)) for size in sizes)
@@ -183,7 +183,7 @@ def objects_seeds(folder: Path) -> list[Files]:
 
 def change_tensorflow(random: Random, files: Files) -> Files:
     """Change pairs of the table, or its blocks, with checksums that match; or the bytes of any file."""
-    from bert4keras2.checkpoints.formats.sstable import read_table, write_table
+    from bert4keras2.checkpoints.encodings.sstable import read_table, write_table
 
     if random.random() < 0.3:
         name = random.choice(sorted(files))
@@ -197,7 +197,9 @@ def change_tensorflow(random: Random, files: Files) -> Files:
         if kind == 0:
             pairs[place] = mutated_bytes(random, key), value
         elif kind == 1:
-            pairs.append((random.choice((b"\0x\0\1", b"\0\0\1\1\x81\x80\x84", b"layer_999999999/w", key + b"x")), value))
+            pairs.append(
+                (random.choice((b"\0x\0\1", b"\0\0\1\1\x81\x80\x84", b"layer_999999999/w", key + b"x")), value)
+            )
         elif kind == 2 and len(pairs) > 1:
             del pairs[place]
         else:
@@ -210,7 +212,7 @@ def change_tensorflow(random: Random, files: Files) -> Files:
 
 
 def _block(pairs: list[tuple[bytes, bytes]]) -> bytes:
-    from bert4keras2.checkpoints.formats.protobuf import to_varint
+    from bert4keras2.checkpoints.encodings.protobuf import to_varint
 
     block = b"".join(to_varint(0) + to_varint(len(key)) + to_varint(len(value)) + key + value for key, value in pairs)
     return block + bytes(4) + (1).to_bytes(4, "little")
@@ -218,9 +220,9 @@ def _block(pairs: list[tuple[bytes, bytes]]) -> bytes:
 
 def _of_block(block: bytes) -> bytes:
     """Return a table of one block of any bytes, with the right checksums."""
-    from bert4keras2.checkpoints.formats.crc32c import crc32c, masked
-    from bert4keras2.checkpoints.formats.protobuf import to_varint
-    from bert4keras2.checkpoints.formats.sstable import MAGIC
+    from bert4keras2.checkpoints.encodings.crc32c import crc32c, masked
+    from bert4keras2.checkpoints.encodings.protobuf import to_varint
+    from bert4keras2.checkpoints.encodings.sstable import MAGIC
 
     table = bytearray()
 
@@ -237,9 +239,9 @@ def _of_block(block: bytes) -> bytes:
 
 def change_objects(random: Random, files: Files) -> Files:
     """Change the description of the objects, with a checksum that matches; or what `change_tensorflow` does."""
-    from bert4keras2.checkpoints.formats.crc32c import crc32c, masked
-    from bert4keras2.checkpoints.formats.protobuf import bytes_field, number_field, to_varint
-    from bert4keras2.checkpoints.formats.sstable import read_table, write_table
+    from bert4keras2.checkpoints.encodings.crc32c import crc32c, masked
+    from bert4keras2.checkpoints.encodings.protobuf import bytes_field, number_field, to_varint
+    from bert4keras2.checkpoints.encodings.sstable import read_table, write_table
     from bert4keras2.checkpoints.formats.tensorflow_index import OBJECT_GRAPH
 
     if random.random() < 0.4:
@@ -258,8 +260,8 @@ def change_objects(random: Random, files: Files) -> Files:
 
 
 def _graph(files: Files, index: str, data: str) -> bytes:
-    from bert4keras2.checkpoints.formats.protobuf import last, varint
-    from bert4keras2.checkpoints.formats.sstable import read_table
+    from bert4keras2.checkpoints.encodings.protobuf import last, varint
+    from bert4keras2.checkpoints.encodings.sstable import read_table
     from bert4keras2.checkpoints.formats.tensorflow_index import OBJECT_GRAPH
 
     entry = last(dict(read_table(files[index]))[OBJECT_GRAPH.encode()], {4: int, 5: int})

@@ -98,7 +98,9 @@ def vocabulary_seeds(folder: Path) -> list[Files]:
             "pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
                      {"SpecialToken": {"id": "[SEP]", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}},
                      {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
-            "special_tokens": {token: {"id": token, "ids": [k], "tokens": [token]} for k, token in ((2, "[CLS]"), (3, "[SEP]"))},
+            "special_tokens": {
+                token: {"id": token, "ids": [k], "tokens": [token]} for k, token in ((2, "[CLS]"), (3, "[SEP]"))
+            },
         },
         "decoder": None,
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",

@@ -1,7 +1,7 @@
 """Kills processes that write, at random moments: `python -m tests.fuzz.kills [--kills 20]`.
 
-A child overwrites one checkpoint again and again with weights that are all of one number, another one each time. After
-each kill the file has to be whole: read, with one number in all of it. What of the child's temporary files stays may not
+A child overwrites one checkpoint again and again with weights that are all of one number, another one each time.
+After each kill the file has to be whole: read, with one number in all of it. What of the child's temporary files stays may not
 be taken for a checkpoint.
 """
 
@@ -129,7 +129,9 @@ def kill(writer: str, kills: int, seed: int = 0) -> list[str]:
             folder = Path(work) / "case"
             folder.mkdir(exist_ok=True)
             command = [sys.executable, "-m", "tests.fuzz.kills", "--write", writer, str(folder / name)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT) as child:
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT
+            ) as child:
                 rounds = [child.stdout.readline() for _ in range(2)]
                 time.sleep(drawn.uniform(0, 0.4))
                 child.kill()

@@ -9,7 +9,27 @@ from typing import Any
 
 __all__ = ["mutated_bytes", "mutated_json", "mutated_text"]
 
-_NUMBERS = (0, 1, 2, 3, 7, 8, 31, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63, 2**64 - 1)
+_NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    31,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**62,
+    2**63,
+    2**64 - 1,
+)
 # What a value of JSON becomes: of another type, beyond all measure, or a text that nobody expects there.
 _VALUES: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 2, 7, 1.5, -0.5, 1e308, float("nan"), float("inf"), 2**31, 2**53, 2**63, 10**30,

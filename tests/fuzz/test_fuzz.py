@@ -1,4 +1,4 @@
-"""A few mutated files of each format: read right, or refused by an error that names the file, in little time and memory."""
+"""A few mutated files of each format: read right, or refused by an error that names the file, within limits."""
 
 from __future__ import annotations
 

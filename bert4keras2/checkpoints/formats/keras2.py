@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.hdf5 import Dataset, Group, Hdf5File, Unsupported
+from bert4keras2.checkpoints.encodings.hdf5 import Dataset, Group, Hdf5File, Unsupported
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.errors import CheckpointDamagedError, CheckpointError, CheckpointFormatError
 

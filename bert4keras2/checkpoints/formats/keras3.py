@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from bert4keras2.checkpoints.formats.hdf5 import SIGNATURE, Hdf5File
+from bert4keras2.checkpoints.encodings.hdf5 import SIGNATURE, Hdf5File
+from bert4keras2.checkpoints.encodings.zips import Archive
 from bert4keras2.checkpoints.formats.keras2 import damaged_hdf5
-from bert4keras2.checkpoints.formats.zips import Archive
 from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointMismatchError
 from bert4keras2.files import parse_json, reject_impostor
 

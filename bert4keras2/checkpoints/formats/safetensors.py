@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.reader import Reader, array_dtype, array_shape
+from bert4keras2.checkpoints.encodings.arrays import array_dtype, array_shape
+from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.errors import CheckpointDamagedError, CheckpointError, CheckpointFormatError
 from bert4keras2.files import move_into_place, parse_json, scratch_folder
 

@@ -7,7 +7,7 @@ import glob
 import os
 import re
 
-from bert4keras2.checkpoints.formats.zips import Archive
+from bert4keras2.checkpoints.encodings.zips import Archive
 from bert4keras2.errors import (
     CheckpointDamagedError,
     CheckpointFormatError,

@@ -11,9 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.crc32c import crc32c, masked
-from bert4keras2.checkpoints.formats.protobuf import last, texts, varint
-from bert4keras2.checkpoints.formats.reader import Reader, array_dtype
+from bert4keras2.checkpoints.encodings.arrays import array_dtype
+from bert4keras2.checkpoints.encodings.crc32c import crc32c, masked
+from bert4keras2.checkpoints.encodings.protobuf import last, texts, varint
+from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.formats.tensorflow_index import (
     OBJECT_GRAPH,
     TYPES,

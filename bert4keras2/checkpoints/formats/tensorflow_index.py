@@ -13,9 +13,9 @@ import math
 import os
 from typing import Any, NamedTuple
 
-from bert4keras2.checkpoints.formats.protobuf import bytes_field, fields, last, number_field, signed, texts
-from bert4keras2.checkpoints.formats.reader import array_dtype, array_shape
-from bert4keras2.checkpoints.formats.sstable import FOOTER, MAGIC, read_table, write_table
+from bert4keras2.checkpoints.encodings.arrays import array_dtype, array_shape
+from bert4keras2.checkpoints.encodings.protobuf import bytes_field, fields, last, number_field, signed, texts
+from bert4keras2.checkpoints.encodings.sstable import FOOTER, MAGIC, read_table, write_table
 from bert4keras2.errors import CheckpointDamagedError, CheckpointNotFoundError
 from bert4keras2.files import reject_impostor
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.protobuf import fields, last, texts
-from bert4keras2.checkpoints.formats.reader import Reader, array_dtype
-from bert4keras2.checkpoints.formats.sstable import read_table
+from bert4keras2.checkpoints.encodings.arrays import array_dtype
+from bert4keras2.checkpoints.encodings.protobuf import fields, last, texts
+from bert4keras2.checkpoints.encodings.sstable import read_table
+from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.formats.tensorflow_index import TYPES, extents, shape_of
 from bert4keras2.errors import CheckpointDamagedError, CheckpointFormatError
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.crc32c import crc32c, masked
+from bert4keras2.checkpoints.encodings.crc32c import crc32c, masked
 from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix
 from bert4keras2.checkpoints.formats.tensorflow_index import (
     TYPES,

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.pickles import Call, Named, read_pickle
-from bert4keras2.checkpoints.formats.reader import Reader, array_dtype, array_shape
-from bert4keras2.checkpoints.formats.zips import Archive
+from bert4keras2.checkpoints.encodings.arrays import array_dtype, array_shape
+from bert4keras2.checkpoints.encodings.pickles import Call, Named, read_pickle
+from bert4keras2.checkpoints.encodings.zips import Archive
+from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.errors import CheckpointDamagedError, CheckpointFormatError
 
 __all__ = ["TorchReader"]

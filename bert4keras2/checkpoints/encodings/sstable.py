@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bert4keras2.checkpoints.formats.crc32c import crc32c, masked
-from bert4keras2.checkpoints.formats.protobuf import to_varint, varint
+from bert4keras2.checkpoints.encodings.crc32c import crc32c, masked
+from bert4keras2.checkpoints.encodings.protobuf import to_varint, varint
 
 __all__ = ["MAGIC", "read_table", "write_table"]
 

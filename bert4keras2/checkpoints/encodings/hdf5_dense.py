@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator
 
-from bert4keras2.checkpoints.formats.hdf5_data import UNDEFINED, Unsupported
+from bert4keras2.checkpoints.encodings.hdf5_data import UNDEFINED, Unsupported
 
 __all__ = ["dense_links"]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.reader import array_dtype, array_shape
+from bert4keras2.checkpoints.encodings.arrays import array_dtype, array_shape
 
 __all__ = [
     "UNDEFINED", "Layout", "Type", "Unsupported", "assemble", "read_chunks", "read_filters", "read_layout",

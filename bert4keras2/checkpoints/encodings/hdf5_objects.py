@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.hdf5_data import (
+from bert4keras2.checkpoints.encodings.hdf5_data import (
     UNDEFINED,
     Layout,
     Type,
@@ -21,7 +21,7 @@ from bert4keras2.checkpoints.formats.hdf5_data import (
     read_type,
     unpack,
 )
-from bert4keras2.checkpoints.formats.hdf5_dense import dense_links
+from bert4keras2.checkpoints.encodings.hdf5_dense import dense_links
 
 __all__ = ["Dataset", "Elsewhere", "Group", "is_dataset"]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.hdf5_data import UNDEFINED, Unsupported
-from bert4keras2.checkpoints.formats.hdf5_objects import Dataset, Elsewhere, Group, is_dataset
+from bert4keras2.checkpoints.encodings.hdf5_data import UNDEFINED, Unsupported
+from bert4keras2.checkpoints.encodings.hdf5_objects import Dataset, Elsewhere, Group, is_dataset
 
 __all__ = ["SIGNATURE", "Dataset", "Group", "Hdf5File", "Unsupported"]
 
