@@ -1,8 +1,7 @@
 """Kills processes that write, at random moments: `python -m tests.fuzz.kills [--kills 20]`.
 
 A child overwrites one checkpoint again and again with weights that are all of one number, another one each time.
-After each kill the file has to be whole: read, with one number in all of it. What of the child's temporary files stays may not
-be taken for a checkpoint.
+After each kill the file has to be whole: read, with one number in all of it.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class Hdf5File:
     """
 
     def __init__(self, path: str, data: Any = None) -> None:
+        self._path = path
         self._file: mmap.mmap | None = None
         if data is None:
             with open(path, "rb") as file:
@@ -76,11 +77,13 @@ class Hdf5File:
 
     def array(self, address: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         """Return values that are stored in one piece."""
-        count = math.prod(shape)
+        count, start = math.prod(shape), self._base + address
         self.at(address + count * dtype.itemsize, 0)
-        return (
-            np.frombuffer(self._map, dtype, count, self._base + address).reshape(shape).astype(dtype.newbyteorder("="))
-        )
+        if self._file is None:
+            found = np.frombuffer(self._map, dtype, count, start)
+        else:  # what is read through the map would stay in memory
+            found = np.fromfile(self._path, dtype, count, offset=start)
+        return found.reshape(shape).astype(dtype.newbyteorder("="), copy=self._file is None)
 
     def open(self, address: int) -> Group | Dataset:
         """Return the object at an address."""
