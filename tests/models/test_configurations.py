@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bert4keras2.checkpoints import CheckpointFormatError, convert, describe, write_safetensors
+from bert4keras2.checkpoints import CheckpointFormatError, CheckpointMismatchError, convert, describe, write_safetensors
 from bert4keras2.families.config import Config, make_config, read_config
 from bert4keras2.families.config_values import check_values
 from bert4keras2.families.table import FAMILIES
@@ -112,3 +113,18 @@ def test_commands_name_the_file(tmp_path: Path) -> None:
     assert any("config.json: hidden_size" in line for line in describe(tmp_path).problems)
     with pytest.raises(CheckpointFormatError, match=r"config\.json: hidden_size"):
         convert(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"hidden_size": 10**6, "intermediate_size": 10**6}, {"vocab_size": 10**9}, {"num_hidden_layers": 1000}]
+)
+def test_models_that_no_checkpoint_of_that_size_fills(tmp_path: Path, sizes: dict[str, int]) -> None:
+    """A configuration of some bytes beside weights of some bytes makes nobody allocate gigabytes."""
+    write_safetensors(tmp_path / "model.safetensors", [("bert.embeddings.word_embeddings.weight", np.ones((20, 8)))])
+    content = {**SIZES, "hidden_size": 800, "intermediate_size": 800, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    tracemalloc.start()
+    with pytest.raises(CheckpointMismatchError, match=r"holds 160 values, and the model needs .*config\.json"):
+        build_transformer_model(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    tracemalloc.stop()

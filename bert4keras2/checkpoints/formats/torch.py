@@ -232,7 +232,8 @@ class _Legacy:
     def read(self, key: str, first: int, last: int) -> np.ndarray:
         """Return a range of the bytes of a storage."""
         start = (self._places or {})[key][0]
-        return np.fromfile(self.path, np.uint8, last - first, offset=start + first)  # not through the map, which keeps it
+        # What is read through the map would stay in memory.
+        return np.fromfile(self.path, np.uint8, last - first, offset=start + first)
 
     def close(self) -> None:
         """Close the file."""
