@@ -75,6 +75,13 @@ def test_links_and_permissions_stay(old: Path) -> None:
     assert sorted(os.listdir(old.parent)) == ["link.bin", "model.bin"]
 
 
+def test_who_reads_goes_on_reading(old: Path) -> None:
+    """The name gets another file, and the old one is never written to."""
+    with open(old) as reader:
+        write_beside(old, "the model", ".bin", lambda partial: Path(partial).write_text("new"))
+        assert reader.read() == "old" and old.read_text() == "new"
+
+
 def test_places_where_nothing_can_be_written(old: Path) -> None:
     def never(partial: str) -> None:
         raise AssertionError

@@ -114,7 +114,7 @@ def shape(*sizes: int) -> bytes:
 
 
 BLOCKS: dict[str, bytes] = {
-    "a number without an end": HEADER + b"\0\1" + b"\x80" * 100_000,
+    "a number without an end": HEADER + b"\0\1" + b"\x80" * 1_000_000 + b"\1",
     "keys that repeat the one before": HEADER
     + pair(b"x" * 30000, b"")
     + b"".join(pair(b"a", b"", 30000 + k) for k in range(5000)),

@@ -86,13 +86,9 @@ def _records(at: At, address: int) -> Iterator[bytes]:
         below = (own + 1) * below + own
         totals.append(_bytes_of(below))
     nodes = [(_number(head, 16, 8), _number(head, 24, 2), depth)] if _number(head, 26, 8) else []
-    seen = set()
     while nodes:
         place, count, level = nodes.pop()
-        if place in seen or count * size > node - _NODE:
-            raise ValueError("a tree of links that is damaged")
-        seen.add(place)
-        if at(place, 4) != (b"BTIN" if level else b"BTLF"):
+        if count * size > node - _NODE or at(place, 4) != (b"BTIN" if level else b"BTLF"):
             raise ValueError("a tree of links that is damaged")
         records = at(place + 6, count * size)
         yield from (records[k * size : (k + 1) * size] for k in range(count))
