@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.formats import FORMATS
 from tests.fuzz.runner import fuzz
 
-CASES = int(os.environ.get("FUZZ_CASES", 150))
+CASES = int(os.environ.get("FUZZ_CASES", 100))
 NEEDED = {"torch": "torch", "torch_legacy": "torch", "vocabulary": "sentencepiece"}
 
 
