@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         print("Interrupted; nothing was written.", file=sys.stderr)
         return 130
     except Exception as error:
-        from bert4keras2.checkpoints.formats.errors import CheckpointError
+        from bert4keras2.errors import CheckpointError
 
         if not isinstance(error, CheckpointError):
             raise

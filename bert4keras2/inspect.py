@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     options = parser.parse_args(arguments)
 
     from bert4keras2.checkpoints.finding.resolve import resolve
-    from bert4keras2.checkpoints.formats.errors import CheckpointError
     from bert4keras2.checkpoints.report import describe
+    from bert4keras2.errors import CheckpointError
 
     try:
         found = describe(resolve(options.path), options.model)

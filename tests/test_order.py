@@ -10,6 +10,7 @@ import bert4keras2
 PACKAGE = Path(bert4keras2.__file__).parent
 # No file imports from a folder (or a file beside the folders) that stands later.
 ORDER = (
+    "errors",
     "files",
     "arguments",
     "keras_names",

@@ -28,7 +28,7 @@ def lines(family: str, source: str, title: str, names: tuple[str, ...] = ()) -> 
     except CheckpointMismatchError as error:
         return [f"{title}: CheckpointMismatchError: {error}"]
     found = [f"{title}: roots {' '.join(map(repr, table.roots))}"]
-    for path in sorted(possible_paths(table, 1)):
+    for path in sorted(possible_paths(table, range(1))):
         place = table.find(path)
         transposed = " transposed" if place.transpose else ""
         part = f" part {list(place.part)}" if place.part else ""

@@ -2,7 +2,13 @@
 
 from bert4keras2.checkpoints.conversion import Conversion, convert
 from bert4keras2.checkpoints.folder import FoundCheckpoint, find_checkpoint
-from bert4keras2.checkpoints.formats.errors import (
+from bert4keras2.checkpoints.formats.reader import Reader
+from bert4keras2.checkpoints.formats.safetensors import write_safetensors
+from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
+from bert4keras2.checkpoints.hub import from_hub
+from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints.report import Description, describe
+from bert4keras2.errors import (
     AmbiguousCheckpointError,
     CheckpointDamagedError,
     CheckpointError,
@@ -12,12 +18,6 @@ from bert4keras2.checkpoints.formats.errors import (
     MissingVariableError,
     UnknownVariablesError,
 )
-from bert4keras2.checkpoints.formats.reader import Reader
-from bert4keras2.checkpoints.formats.safetensors import write_safetensors
-from bert4keras2.checkpoints.formats.tensorflow import write_tensorflow
-from bert4keras2.checkpoints.hub import from_hub
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.checkpoints.report import Description, describe
 
 __all__ = [
     "AmbiguousCheckpointError",

@@ -1,6 +1,6 @@
 """The errors of this package by the path that scripts import them from; they are defined with the formats."""
 
-from bert4keras2.checkpoints.formats.errors import (
+from bert4keras2.errors import (
     AmbiguousCheckpointError,
     CheckpointDamagedError,
     CheckpointError,

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bert4keras2.checkpoints.finding.advice import not_found
-from bert4keras2.checkpoints.formats.errors import (
+from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix, classify
+from bert4keras2.checkpoints.formats.tensorflow_index import OBJECT_GRAPH, read_index
+from bert4keras2.errors import (
     AmbiguousCheckpointError,
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
-from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix, classify, reject_impostor
-from bert4keras2.checkpoints.formats.tensorflow_index import OBJECT_GRAPH, read_index
-from bert4keras2.files import read_json
+from bert4keras2.files import read_json, reject_impostor
 
 __all__ = ["FoundCheckpoint", "companions", "find_checkpoint", "find_config", "find_vocabulary", "find_weights"]
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from bert4keras2.checkpoints.folder import find_checkpoint, find_weights
-from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
+from bert4keras2.errors import CheckpointError, CheckpointNotFoundError
 
 __all__ = ["download", "from_hub"]
 

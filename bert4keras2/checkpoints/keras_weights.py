@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointNotFoundError
+from bert4keras2.checkpoints.formats.keras3 import check_archive, check_hdf5, is_weights, naming
 from bert4keras2.checkpoints.loader import CheckpointMismatchError
 from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.errors import CheckpointNotFoundError
 
 __all__ = ["load_weights"]
 
@@ -37,7 +38,9 @@ def load_weights(model: Any, path: str, skip_mismatch: bool, keras_load: Callabl
         _load_keras3(path, lambda p: keras_load(p, skip_mismatch=skip_mismatch, **kwargs))
         return
     if path.endswith(".keras"):
-        keras_load(path, skip_mismatch=skip_mismatch, **kwargs)
+        check_archive(path)
+        with naming(path):
+            keras_load(path, skip_mismatch=skip_mismatch, **kwargs)
         return
     with open_checkpoint(path) as reader:
         if reader.format == "keras2_hdf5":
@@ -67,24 +70,15 @@ def _is_keras3(path: str) -> bool:
         )
         hint = f" That folder has {', '.join(near[:5])}." if near else ""
         raise CheckpointNotFoundError(f"There is no weight file {path}.{hint}")
-    if not os.path.isfile(path):
-        return False
-    with open(path, "rb") as file:
-        if file.read(8) != b"\x89HDF\r\n\x1a\n":
-            return False
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return "layer_names" not in file.attrs and "model_weights" not in file
-    except OSError:
-        return False  # the reader of classic files says what is wrong with it
+    return os.path.isfile(path) and is_weights(path)
 
 
 def _load_keras3(path: str, load: Callable[[str], None]) -> None:
     """Call `load` with a name that ends as Keras demands."""
+    check_hdf5(path)
     if path.endswith(KERAS_SUFFIX):
-        load(path)
+        with naming(path):
+            load(path)
         return
     with tempfile.TemporaryDirectory() as folder:
         link = os.path.join(folder, f"model{KERAS_SUFFIX}")
@@ -92,7 +86,8 @@ def _load_keras3(path: str, load: Callable[[str], None]) -> None:
             os.symlink(os.path.abspath(path), link)
         except OSError:  # Windows without the privilege
             shutil.copyfile(path, link)
-        load(link)
+        with naming(path, link):
+            load(link)
 
 
 def _weighted_layers(model: Any) -> list[Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointMismatchError
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.names.recognise import block_number
 from bert4keras2.checkpoints.names.stored import Stored, find_root, rooted
+from bert4keras2.errors import CheckpointMismatchError
 from bert4keras2.families.family import Place, Table
 from bert4keras2.families.table import page
 from bert4keras2.progress import progress_bar

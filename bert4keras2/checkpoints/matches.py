@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert4keras2.checkpoints.formats.errors import CheckpointError
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.loader import table_for
 from bert4keras2.checkpoints.names.matching import Matches, keras2_matches, match
-from bert4keras2.checkpoints.names.recognise import layer_count, looks_like
+from bert4keras2.checkpoints.names.recognise import looks_like
 from bert4keras2.checkpoints.names.stored import Stored
+from bert4keras2.errors import CheckpointError
 from bert4keras2.families.huggingface import translated
 from bert4keras2.families.table import FAMILIES, FAMILY_KEY, family_of, guess_family
 
@@ -53,8 +53,7 @@ def matches_of(reader: Reader, family: str, settings: dict[str, Any]) -> Matches
         return keras2_matches(reader.layers(), table_for(family, "tensorflow"))
     layers = translated(settings).get("num_hidden_layers")
     # ALBERT's blocks that are to go their own ways are one in the file: then the configuration alone counts them.
-    layers = max(layer_count(reader.names()), layers if isinstance(layers, int) else 0)
-    matches = match(reader.names(), table_for(family, source, reader), layers)
+    matches = match(reader.names(), table_for(family, source, reader), layers or 0)
     preset = FAMILIES[family]
     if not preset.get("share_blocks"):
         # The one block of ALBERT has been found once more under the names of each block.

@@ -11,8 +11,6 @@ from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.formats.safetensors import SafetensorsReader
 from bert4keras2.checkpoints.formats.sharded import ShardedReader
 from bert4keras2.checkpoints.formats.tensorflow import open_tensorflow
-from bert4keras2.checkpoints.formats.tensorflow_index import read_index
-from bert4keras2.checkpoints.formats.tensorflow_names import IndexReader
 from bert4keras2.checkpoints.formats.torch import TorchReader
 
 __all__ = ["Reader", "open_checkpoint", "open_names"]
@@ -56,15 +54,15 @@ READERS: dict[str, type[Reader]] = {
 
 
 def open_names(path: str | os.PathLike[str]) -> Reader:
-    """Open a checkpoint to look at names, shapes and types; TensorFlow is not imported for it.
+    """Open a checkpoint to look at names, shapes and types, should its values be missing or not.
 
     Args:
-        path: what `open_checkpoint` takes, but for folders.
+        path: what `open_checkpoint` takes.
+
+    Returns:
+        An open reader; where it has an attribute `problem` that is not None, that is what its values lack.
 
     Raises:
         CheckpointError: see `open_checkpoint`.
     """
-    kind, found = sniff.locate(os.fspath(path))
-    if kind == "tensorflow" and os.path.isfile(found + ".index") and read_index(found + ".index") is not None:
-        return IndexReader(found)
     return open_checkpoint(path, names_only=True)

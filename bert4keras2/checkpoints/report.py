@@ -10,12 +10,12 @@ from typing import Any
 
 from bert4keras2.checkpoints.conversion.configuration import spelt_out
 from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
-from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
 from bert4keras2.checkpoints.matches import SOURCES, family_for, matches_of
 from bert4keras2.checkpoints.names.matching import Matches
 from bert4keras2.checkpoints.names.shapes import Shapes, heads, missing, sizes, structure
 from bert4keras2.checkpoints.readers import Reader, open_names
 from bert4keras2.checkpoints.released import find_released
+from bert4keras2.errors import CheckpointError, CheckpointNotFoundError
 from bert4keras2.families.config import read_config
 from bert4keras2.families.table import family_of, guess_family
 

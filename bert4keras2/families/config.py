@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointNotFoundError
+from bert4keras2.families.config_values import check_values
 from bert4keras2.families.huggingface import SILENT, translated
 from bert4keras2.families.validate import validate
 from bert4keras2.files import read_json
 
-__all__ = ["OPTIONS", "STRUCTURE", "Config", "make_config", "read_config", "unknown_option"]
+__all__ = ["OPTIONS", "STRUCTURE", "Config", "make_config", "of_file", "read_config", "unknown_option"]
 
 
 @dataclass(frozen=True)
@@ -160,11 +164,26 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a JSON object.
+        CheckpointError: if it is not a JSON object, or says what no model can have; it is a ValueError too.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no configuration file {os.fspath(path)}")
-    return read_json(path, "the model's config.json")
+        raise CheckpointNotFoundError(f"There is no configuration file {os.fspath(path)}")
+    content = read_json(path, "the model's config.json")
+    check_values(content, os.fspath(path))
+    return content
+
+
+@contextlib.contextmanager
+def of_file(path: str | os.PathLike | None) -> Iterator[None]:
+    """A context in which an error about what a configuration says gets the name of its file, where it has one."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        if path is None:
+            raise
+        raise CheckpointFormatError(f"{error} (the configuration is {os.fspath(path)})") from error
 
 
 def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], options: dict[str, Any]) -> Config:
@@ -183,6 +202,7 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
     unknown = [name for name in options if name not in (OPTIONS - STRUCTURE) | SILENT | set(ALIASES)]
     if unknown:
         raise TypeError(unknown_option(unknown[0]))
+    check_values(options, "The arguments of the call")
     merged: dict[str, Any] = {**preset, "family": family}
     file = translated(file)
     merged.update({name: file[name] for name in FILE_STRUCTURE & file.keys()})

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 __all__ = ["Family", "Part", "Place", "Released", "Row", "Table"]
 
 # What a placeholder of a row matches in the names of the model's variables.
-PLACEHOLDERS = {"i": r"\d+", "dense": "kernel|bias", "norm": "beta|gamma", "qkv": "q|k|v"}
+PLACEHOLDERS = {"i": r"\d{1,9}", "dense": "kernel|bias", "norm": "beta|gamma", "qkv": "q|k|v"}
 
 
 class Part(NamedTuple):

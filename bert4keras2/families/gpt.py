@@ -104,7 +104,7 @@ SPELLINGS = {
 def _read(file: dict[str, Any]) -> dict[str, Any]:
     file = {SPELLINGS.get(name, name): value for name, value in file.items()}
     # The inner width is not named where it is the usual one.
-    file["intermediate_size"] = file.get("intermediate_size") or 4 * file["hidden_size"]
+    file["intermediate_size"] = file.get("intermediate_size") or 4 * (file.get("hidden_size") or 0) or None
     file.setdefault("hidden_act", "gelu_tanh")
     file.setdefault("layer_norm_eps", 1e-5)
     return file

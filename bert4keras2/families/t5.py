@@ -141,10 +141,10 @@ SPELLINGS = {
 def _read(file: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with our spellings, its activation, and the differences of Hugging Face's model."""
     file = {SPELLINGS.get(name, name): value for name, value in file.items()}
-    decoder_layers = file.pop("num_decoder_layers", None)
-    if decoder_layers is not None and decoder_layers != file["num_hidden_layers"]:
+    layers, decoder_layers = file.get("num_hidden_layers"), file.pop("num_decoder_layers", None)
+    if decoder_layers is not None and decoder_layers != layers:
         raise ValueError(
-            f"The configuration has num_layers {file['num_hidden_layers']} and num_decoder_layers {decoder_layers}; "
+            f"The configuration has num_layers {layers} and num_decoder_layers {decoder_layers}; "
             "encoders and decoders of different depth are not built"
         )
     gate, _, activation = str(file.pop("feed_forward_proj", "relu")).rpartition("-")

@@ -37,9 +37,6 @@ def validate(config: Any) -> None:
         raise ValueError(
             f"hierarchical_position extends learnt absolute positions, but {config.family} has {config.position} ones"
         )
-    for rate in ("dropout_rate", "attention_dropout_rate"):
-        if not 0 <= getattr(config, rate) < 1:
-            raise ValueError(f"{rate} is a share from 0 to below 1, not {getattr(config, rate)!r}")
     for token in config.keep_tokens or ():
         if not 0 <= token < config.vocab_size:
             raise ValueError(

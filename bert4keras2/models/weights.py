@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
-from bert4keras2.checkpoints.formats.tensorflow import write_tensorflow
+from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
 from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
 from bert4keras2.checkpoints.names.recognise import suggestion
 from bert4keras2.checkpoints.readers import open_checkpoint

@@ -7,7 +7,8 @@ from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
-from bert4keras2.checkpoints.formats.errors import CheckpointError, CheckpointNotFoundError
+from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointNotFoundError
+from bert4keras2.families.config import read_config
 from bert4keras2.files import read_json
 from bert4keras2.tokenizers.huggingface import HuggingFaceTokenizer
 from bert4keras2.tokenizers.sentence_piece import SpTokenizer
@@ -40,7 +41,7 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
     name = resolve(folder, weights=False)
     vocabulary, model = find_vocabulary(name)
     config_path = _config_path(name)
-    config = {} if config_path is None else read_json(config_path, "the configuration of a model")
+    config = {} if config_path is None else read_config(config_path)
     tokenizer: Tokenizer | SpTokenizer | HuggingFaceTokenizer
     if vocabulary is not None:
         lower_case = bool(_tokenizer_config(name).get("do_lower_case", True))
@@ -52,7 +53,7 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
         vocabulary = find_tokenizer_json(name)
         if vocabulary is None:
             there = sorted(os.listdir(name))
-            raise FileNotFoundError(
+            raise CheckpointNotFoundError(
                 f"{name} has no vocabulary. Looked for vocab.txt, a SentencePiece model (*.model), tokenizer.json, and "
                 f"vocab.json with merges.txt; found {', '.join(there[:10]) or 'nothing'}{', ...' * (len(there) > 10)}"
             )
@@ -60,7 +61,7 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
     rows = config.get("vocab_size")
     # Fewer tokens than rows is common: tables are padded to round sizes.
     if rows is not None and tokenizer.vocab_size > rows:
-        raise ValueError(
+        raise CheckpointFormatError(
             f"{vocabulary} has {tokenizer.vocab_size} tokens, but the model of {config_path} has {rows}"
             " embeddings: they do not belong together"
         )

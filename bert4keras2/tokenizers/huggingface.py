@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.tokenizers.base import TokenizerBase, check_text
 from bert4keras2.tokenizers.detokenize import join_tokens
 from bert4keras2.tokenizers.rematch import rematch_pieces
@@ -66,6 +67,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         given = {role: token for role, token in given.items() if token != _FROM_FILE}
         tokens = {**told, **given}
         super().__init__(tokens["start"], tokens["end"], pre_tokenize, token_translate, never_split)
+        self._path = os.fspath(path)
         self._tokenizer = opened.tokenizer
         self._kind = opened.kind
         self._pattern, self._second_segment = layout.pattern, layout.second_segment
@@ -76,7 +78,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         needed = {tokens["start"], tokens["end"], *given.values(), *self._never_split} - {None}
         missing = sorted(token for token in needed if self._tokenizer.token_to_id(token) is None)
         if missing:
-            raise ValueError(
+            raise CheckpointFormatError(
                 f"the vocabulary of {os.fspath(path)!r} lacks {', '.join(missing)}; name tokens that it has, or None "
                 "for none"
             )
@@ -91,7 +93,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         try:
             return self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # the library raises no other class
-            raise _not_encoded(text, error) from error
+            raise _not_encoded(text, self._path, error) from error
 
     def _is_plain(self) -> bool:
         """Whether texts go through the library alone, so that ids need no tokens."""
@@ -211,7 +213,8 @@ class HuggingFaceTokenizer(TokenizerBase):
         return result
 
 
-def _not_encoded(text: str, error: Exception) -> ValueError:
-    surrogates = any("\ud800" <= char <= "\udfff" for char in text)
-    why = "it holds half of a surrogate pair: repair or drop it" if surrogates else str(error)
-    return ValueError(f"text {text!r:.60} cannot be cut into tokens: {why}")
+def _not_encoded(text: str, path: str, error: Exception) -> ValueError:
+    what = f"text {text!r:.60} cannot be cut into tokens"
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        return ValueError(f"{what}: it holds half of a surrogate pair: repair or drop it")
+    return CheckpointFormatError(f"{what} by what {path} says: {error}")

@@ -85,6 +85,34 @@ def _match(
     return spans
 
 
+def _counted(
+    tokens: list[str], chars: str, literals: dict[int, str], spellings: list[list[str]]
+) -> list[tuple[int, int]] | None:
+    """Spans of tokens that one after the other make up the whole stream; None if they do not.
+
+    The words of a pre_tokenize are normalized once more, which may put marks of one letter in another order; so it is
+    lengths that count, and spelling only where a token has two.
+    """
+    spans: list[tuple[int, int]] = []
+    position = 0
+    for token, choices in zip(tokens, spellings, strict=True):
+        if literals.get(position) == token:
+            choices = [token]
+        text = next((choice for choice in choices if chars.startswith(choice, position)), choices[-1])
+        spans.append((position, position + len(text)))
+        position += len(text)
+    return spans if position == len(chars) else None
+
+
+def _texts(token: str, chars: str) -> list[str]:
+    """What a token may stand for in a text: `##ing` is the end of a word, or a word of a user's pre_tokenize."""
+    if not token.startswith("##") or "##" not in chars:
+        return [stem(token)]
+    # The word first: what WordPiece makes of a word has no "#" in it, which is punctuation, so where both begin at the
+    # same place it is that.
+    return [text for text in (token, stem(token)) if text]
+
+
 def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int]]:
     """The work of `Tokenizer.rematch`, which documents it.
 
@@ -103,16 +131,19 @@ def rematch_words(tokenizer: Any, text: str, tokens: list[str]) -> list[list[int
     if place is None:
         sources: dict[str, list[str]] = {}
         for old, new in translate.items():
-            sources.setdefault(new, []).append(stem(old))
+            sources.setdefault(new, []).extend(_texts(old, chars))
 
         def surfaces(token: str) -> list[str]:
-            return sources.get(token, []) if is_special(token) else [stem(token), *sources.get(token, [])]
+            return sources.get(token, []) if is_special(token) else [*_texts(token, chars), *sources.get(token, [])]
 
         spans = _match(tokens, chars, literals, surfaces)
         return [offsets[start:end] for start, end in spans]
     starts, ends, first = place
     # White space inside a token can only come from the words of a user's pre_tokenize.
-    spans = _match(raw, chars, literals, lambda token: ["".join(stem(token).split())])
+    spellings = [["".join(part.split()) for part in _texts(token, chars)] for token in raw]
+    spans = _counted(raw, chars, literals, spellings)
+    if spans is None:
+        spans = _match(raw, chars, literals, lambda token: ["".join(part.split()) for part in _texts(token, chars)])
     count = len(tokens) - starts - ends
     body = [offsets[start:end] for start, end in spans[first : first + count]]
     return [[] for _ in range(starts)] + body + [[] for _ in range(ends)]

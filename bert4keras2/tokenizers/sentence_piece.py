@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 
+from bert4keras2.errors import CheckpointDamagedError, CheckpointNotFoundError
+from bert4keras2.files import reject_impostor
 from bert4keras2.tokenizers.base import TokenizerBase, check_text
 from bert4keras2.tokenizers.characters import is_control, is_space
 from bert4keras2.tokenizers.rematch import rematch_pieces
@@ -26,16 +28,24 @@ def _load_model(path: str | os.PathLike):
     if os.path.isdir(name):
         raise IsADirectoryError(f"SentencePiece model {name!r} is a folder; pass the .model file inside it")
     if not os.path.exists(name):
-        raise FileNotFoundError(f"SentencePiece model {name!r} does not exist; check the path of the checkpoint folder")
+        raise CheckpointNotFoundError(
+            f"SentencePiece model {name!r} does not exist; check the path of the checkpoint folder"
+        )
+    if os.path.getsize(name):
+        reject_impostor(name, "a SentencePiece model")
     with open(name, "rb") as file:
         content = file.read()
     processor = sentencepiece.SentencePieceProcessor()
     try:
         loaded = processor.LoadFromSerializedProto(content) if content else False
     except (RuntimeError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not a SentencePiece model ({error}); is the file complete?") from error
+        raise CheckpointDamagedError(
+            f"{name!r} is not a SentencePiece model ({error}); is the file complete?"
+        ) from error
     if not loaded or not processor.GetPieceSize():
-        raise ValueError(f"{name!r} is not a SentencePiece model: it holds no pieces; is the file complete?")
+        raise CheckpointDamagedError(
+            f"{name!r} is not a SentencePiece model: it holds no pieces; is the file complete?"
+        )
     return processor
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.files import read_json
 from bert4keras2.tokenizers.truncation import PATTERNS
 
-__all__ = ["NAMED_ROLES", "Layout", "named_tokens", "read_layout"]
+__all__ = ["NAMED_ROLES", "OPTIONS", "Layout", "named_tokens", "read_layout"]
 
 # Files name the token of a role under "pad_token" and so on.
 NAMED_ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+# What may be said of a token besides.
+OPTIONS = ("lstrip", "rstrip", "single_word", "normalized")
+_NAMES = tuple(f"{role}_token" for role in NAMED_ROLES)
 _FILES = ("special_tokens_map.json", "tokenizer_config.json")  # what a later one says wins
 
 
@@ -52,17 +57,40 @@ def named_tokens(folder: str) -> dict[str, Any]:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             for key, value in read_json(path).items():
-                if key.endswith("_token") and isinstance(value, dict):
+                if key in _NAMES and isinstance(value, dict):
+                    value = _checked(value, key, path)
                     options[value["content"]] = value
                     value = value["content"]
+                elif key in _NAMES and value is not None and not isinstance(value, str):
+                    raise CheckpointFormatError(f"{path}: {key} is a token, not {value!r:.100}")
                 named[key] = value
     added: dict[int, dict[str, Any]] = {}
     path = os.path.join(folder, "added_tokens.json")
     if os.path.isfile(path):
-        added = {id: {"content": token} for token, id in read_json(path).items()}
-    for id, token in (named.get("added_tokens_decoder") or {}).items():
-        added[int(id)] = token
+        added = {_number(id, path): {"content": token} for token, id in read_json(path).items()}
+    decoder = named.get("added_tokens_decoder") or {}
+    path = os.path.join(folder, _FILES[-1])
+    if not isinstance(decoder, dict):
+        raise CheckpointFormatError(f"{path}: added_tokens_decoder maps ids to tokens, it is {decoder!r:.100}")
+    for id, token in decoder.items():
+        added[_number(int(id) if re.fullmatch("[0-9]{1,9}", id) else id, path)] = _checked(token, id, path)
     return {**named, "options": options, "added": added}
+
+
+def _checked(token: Any, key: str, path: str) -> dict[str, Any]:
+    """Return a token with its options, once they are such."""
+    fine = isinstance(token, dict) and isinstance(token.get("content"), str) and token["content"]
+    if not fine or not all(isinstance(token.get(name, True), bool) for name in (*OPTIONS, "special")):
+        raise CheckpointFormatError(
+            f"{path}: {key} is a token, an object with 'content' and {', '.join(OPTIONS)}, not {token!r:.100}"
+        )
+    return token
+
+
+def _number(id: Any, path: str) -> int:
+    if type(id) is not int or not 0 <= id < 2**31:
+        raise CheckpointFormatError(f"{path}: the id of an added token is a whole number from 0 on, not {id!r:.100}")
+    return id
 
 
 def read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) -> Layout:
@@ -76,6 +104,15 @@ def read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) 
     Raises:
         ValueError: if it puts something else than at most one token before and one after a text.
     """
+    try:
+        return _read_layout(processor, path, edges_known)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointFormatError(
+            f"{path}: the post_processor is described in a way that cannot be ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) -> Layout:
     parts = [] if processor is None else processor.get("processors", [processor])
     parts = [part for part in parts if part["type"] != "ByteLevel"]  # which only trims offsets
     if not parts:
@@ -93,7 +130,7 @@ def read_layout(processor: dict[str, Any] | None, path: str, edges_known: bool) 
         what = "is of the type " + ", ".join(part["type"] for part in parts)
     if edges_known:
         return Layout()
-    raise ValueError(
+    raise CheckpointFormatError(
         f"{path}: the post_processor {what}; supported is one token before a text and one after it, or none: name "
         "them by token_start= and token_end="
     )

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from bert4keras2.errors import CheckpointFormatError, CheckpointNotFoundError
 from bert4keras2.files import read_json
-from bert4keras2.tokenizers.special_tokens import NAMED_ROLES, Layout, named_tokens, read_layout
+from bert4keras2.tokenizers.special_tokens import NAMED_ROLES, OPTIONS, Layout, named_tokens, read_layout
 
 __all__ = ["OpenedTokenizer", "find_tokenizer_json", "open_tokenizer"]
 
@@ -69,7 +70,7 @@ def open_tokenizer(path: str | os.PathLike, edges_known: bool = False) -> Opened
     if os.path.isdir(path):
         found = find_tokenizer_json(path)
         if found is None:
-            raise FileNotFoundError(
+            raise CheckpointNotFoundError(
                 f"The folder {path!r} has no tokenizer.json, nor vocab.json with merges.txt; it has "
                 f"{', '.join(map(repr, sorted(os.listdir(path))[:10])) or 'no files'}"
             )
@@ -109,13 +110,13 @@ def _library() -> Any:
 def _from_file(library: Any, path: str, content: dict[str, Any]) -> Any:
     kind = content["model"].get("type", "BPE")  # old files leave it out
     if kind not in _MODELS:
-        raise ValueError(f"{path}: the model type {kind!r} is unknown; expected one of {', '.join(_MODELS)}")
+        raise CheckpointFormatError(f"{path}: the model type {kind!r} is unknown; expected one of {', '.join(_MODELS)}")
     with open(path, encoding="utf-8-sig") as file:
         text = file.read()
     try:
         return library.Tokenizer.from_str(text)
     except Exception as error:  # the library raises no other class
-        raise ValueError(
+        raise CheckpointFormatError(
             f"{path} is not a tokenizer.json that tokenizers {library.__version__} reads ({error}); is the file "
             "complete? A newer version of that package may know it"
         ) from error
@@ -124,13 +125,13 @@ def _from_file(library: Any, path: str, content: dict[str, Any]) -> Any:
 def _from_byte_pairs(library: Any, path: str, vocabulary: dict, named: dict[str, Any]) -> tuple[Any, Layout]:
     folder, name = os.path.split(path)
     if name not in BYTE_PAIR_FILES or not vocabulary or not all(type(id) is int for id in vocabulary.values()):
-        raise ValueError(
+        raise CheckpointFormatError(
             f"{path} is neither a tokenizer.json (an object with a 'model') nor the vocabulary of byte-level BPE "
             f"({' or '.join(BYTE_PAIR_FILES)}: an object of tokens and ids)"
         )
     kind = named.get("tokenizer_class")
     if kind not in (None, *_GPT2, *_ROBERTA):
-        raise ValueError(
+        raise CheckpointFormatError(
             f"{path}: the folder is of a {kind}, whose {name} alone does not tell how it works; expected one of "
             f"{', '.join((*_GPT2[:1], *_ROBERTA[::2]))}. Save its tokenizer.json beside it, with save_pretrained of "
             "transformers"
@@ -139,7 +140,7 @@ def _from_byte_pairs(library: Any, path: str, vocabulary: dict, named: dict[str,
     try:
         tokenizer = library.Tokenizer(library.models.BPE(vocab=vocabulary, merges=merges))
     except Exception as error:  # the library raises no other class
-        raise ValueError(f"{path} and {BYTE_PAIR_FILES[name]} do not fit together ({error})") from error
+        raise CheckpointFormatError(f"{path} and {BYTE_PAIR_FILES[name]} do not fit together ({error})") from error
     prefix = bool(named.get("add_prefix_space", False))
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     tokenizer.decoder = library.decoders.ByteLevel()
@@ -159,19 +160,23 @@ def _from_byte_pairs(library: Any, path: str, vocabulary: dict, named: dict[str,
 
 def _read_merges(path: str) -> list[tuple[str, str]]:
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no file {path}; the vocabulary beside it is of no use without its merges")
+        raise CheckpointNotFoundError(
+            f"There is no file {path}; the vocabulary beside it is of no use without its merges"
+        )
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [line.rstrip("\n") for line in file]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error}); is it a list of merges?") from error
+        raise CheckpointFormatError(f"{path} is not text in UTF-8 ({error}); is it a list of merges?") from error
     merges = []
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#version"):
             continue
         parts = line.split(" ")
         if len(parts) != 2:
-            raise ValueError(f"{path}, line {number}: expected two tokens with a blank between them, not {line!r:.60}")
+            raise CheckpointFormatError(
+                f"{path}, line {number}: expected two tokens with a blank between them, not {line!r:.60}"
+            )
         merges.append((parts[0], parts[1]))
     return merges
 
@@ -186,14 +191,14 @@ def _add_tokens(library: Any, tokenizer: Any, special: list[str], named: dict[st
         add = tokenizer.add_special_tokens if token.get("special") else tokenizer.add_tokens
         add([library.AddedToken(token["content"], **_options(token))])
         if tokenizer.token_to_id(token["content"]) != id:
-            raise ValueError(
+            raise CheckpointFormatError(
                 f"{path}: the added token {token['content']!r} should have the id {id}, but the vocabulary gives it "
                 f"{tokenizer.token_to_id(token['content'])}; do the files belong together?"
             )
 
 
 def _options(token: dict[str, Any]) -> dict[str, bool]:
-    return {name: token[name] for name in ("lstrip", "rstrip", "single_word", "normalized") if name in token}
+    return {name: token[name] for name in OPTIONS if name in token}
 
 
 def _roles(tokenizer: Any, content: dict, model: dict, named: dict[str, Any]) -> dict[str, str | None]:

@@ -6,7 +6,8 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 
-from bert4keras2.files import atomic_path
+from bert4keras2.errors import CheckpointDamagedError, CheckpointNotFoundError
+from bert4keras2.files import atomic_path, reject_impostor
 from bert4keras2.tokenizers.characters import is_cjk_character, is_punctuation
 
 __all__ = ["load_vocab", "save_vocab", "stem"]
@@ -29,19 +30,23 @@ def _read_tokens(path: str | os.PathLike, encoding: str) -> list[str]:
     if os.path.isdir(name):
         raise IsADirectoryError(f"vocabulary {name!r} is a folder; pass the file inside it, usually 'vocab.txt'")
     if not os.path.exists(name):
-        raise FileNotFoundError(f"vocabulary file {name!r} does not exist; check the path of the checkpoint folder")
+        raise CheckpointNotFoundError(
+            f"vocabulary file {name!r} does not exist; check the path of the checkpoint folder"
+        )
+    if os.path.getsize(name):
+        reject_impostor(name, "a vocabulary")
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"  # the same, without the byte order mark that some editors put first
     try:
         with open(name, encoding=encoding) as file:
             lines = list(file)
     except UnicodeError as error:
-        raise ValueError(
+        raise CheckpointDamagedError(
             f"vocabulary file {name!r} is not {encoding.removesuffix('-sig')} text ({error}); pass encoding=..., "
             "or check that this is the vocabulary and not a model file"
         ) from error
     if not any(line.strip() for line in lines):
-        raise ValueError(f"vocabulary file {name!r} is empty; expected one token per line")
+        raise CheckpointDamagedError(f"vocabulary file {name!r} is empty; expected one token per line")
     return [(line.split() or [""])[0] for line in lines]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.tokenizers.base import TokenizerBase, check_text
 from bert4keras2.tokenizers.batching import ranges
 from bert4keras2.tokenizers.characters import is_cjk_character, is_control, is_punctuation, is_space
@@ -83,11 +84,11 @@ class Tokenizer(TokenizerBase):
     ) -> None:
         super().__init__(token_start, token_end, pre_tokenize, token_translate, never_split)
         if isinstance(token_dict, (str, os.PathLike)):
-            token_dict, from_file = load_vocab(token_dict), True
+            token_dict, path = load_vocab(token_dict), os.fspath(token_dict)
         elif not isinstance(token_dict, Mapping):
             raise TypeError(f"token_dict must be a path or a dict, got {type(token_dict).__name__}")
         else:
-            from_file = False
+            path = None
         if not token_dict:
             raise ValueError("token_dict is empty; expected a dict from token to id")
         self._do_lower_case = do_lower_case
@@ -95,17 +96,20 @@ class Tokenizer(TokenizerBase):
         self._token_dict = dict(token_dict)
         self._token_dict_inv = {id: token for token, id in self._token_dict.items()}
         self._vocab_size = len(self._token_dict)
-        self._set_special_ids(from_file)
+        self._set_special_ids(path)
 
-    def _set_special_ids(self, from_file: bool) -> None:
+    def _set_special_ids(self, path: str | None) -> None:
         needed = {self._token_unk, self._token_start, self._token_end, *self._never_split} - {None}
         missing = sorted(needed - self._token_dict.keys())
         if missing:
+            named = "" if path is None else f"{path!r} "
             message = (
-                f"the vocabulary of {self._vocab_size} tokens lacks {', '.join(missing)}; check that it is the "
+                f"the vocabulary {named}of {self._vocab_size} tokens lacks {', '.join(missing)}; check that it is the "
                 "model's vocabulary, or pass token_start=None / token_end=None / other names for those it does not use"
             )
-            if from_file or {*missing} & {*self._never_split}:
+            if path is not None:
+                raise CheckpointFormatError(message)
+            if {*missing} & {*self._never_split}:
                 raise ValueError(message)
             warnings.warn(message, stacklevel=3)
         for role in ("pad", "unk", "mask", "start", "end"):

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.checkpoints.formats.keras3 import check_hdf5
+from bert4keras2.files import write_beside
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.layers.running_means import refresh_logs
@@ -18,7 +20,6 @@ from bert4keras2.training.jax_steps import LastingValues
 from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.recompute import recompute_layers
-from bert4keras2.training.saving import write_beside
 from bert4keras2.training.step import LossTransform, train_with_transforms, with_followers
 
 __all__ = ["Model"]
@@ -175,6 +176,7 @@ class Model(ClassicMethods, LastingValues, keras.Model):
             KERAS_SUFFIX,
             lambda partial: keras_save(partial, overwrite=True, **kwargs),
             overwrite,
+            check_hdf5,
         )
 
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from bert4keras2.files import atomic_path
+from bert4keras2.checkpoints.formats.keras3 import check_archive, check_hdf5, naming
+from bert4keras2.files import reject_impostor, write_beside
 
-__all__ = ["load_model", "save_under_any_name", "write_beside"]
+__all__ = ["load_model", "save_under_any_name"]
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -21,7 +21,7 @@ KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 def save_under_any_name(
     filepath: str | os.PathLike, save: Callable[..., None], overwrite: bool = True, **kwargs: Any
 ) -> None:
-    """Save a model; where Keras would refuse the name, its ".keras" file gets it.
+    """Save a model beside its place and rename it; where Keras would refuse the name, its ".keras" file gets it.
 
     Args:
         filepath: where to write.
@@ -32,37 +32,15 @@ def save_under_any_name(
     Raises:
         FileExistsError: if the file exists and is not to be replaced.
         FileNotFoundError: if its folder does not exist.
+        OSError: if the disk takes no more; the old file is untouched.
     """
     path = os.fspath(filepath)
-    if path.endswith(KERAS_SUFFIXES):
+    if "://" in path or kwargs.get("zipped") is False:  # another machine's, or a folder, which Keras writes
         save(filepath, overwrite=overwrite, **kwargs)
         return
-    if os.path.isdir(path):
-        raise FileExistsError(f"{path} is a folder; a model is saved as a file, such as {path}.keras")
-    write_beside(path, "the model", ".keras", lambda partial: save(partial, overwrite=True, **kwargs), overwrite)
-
-
-def write_beside(path: str, what: str, suffix: str, save: Callable[[str], None], overwrite: bool) -> None:
-    """Write a file beside its place and rename it, so that an interrupted run leaves the old one whole.
-
-    Args:
-        path: where the file belongs.
-        what: what is written, for messages.
-        suffix: how the name ends under which `save` writes; Keras is particular about it.
-        save: called with that name.
-        overwrite: replace an existing file; otherwise it is an error.
-
-    Raises:
-        FileExistsError: if the file exists and is not to be replaced.
-        FileNotFoundError: if its folder does not exist.
-    """
-    if not overwrite and os.path.exists(path):
-        raise FileExistsError(f"{path} exists; pass overwrite=True to replace it")
-    folder = os.path.dirname(path)
-    if folder and not os.path.isdir(folder):
-        raise FileNotFoundError(f"Cannot write {what} to {path}: the folder {folder} does not exist")
-    with atomic_path(path, suffix) as partial:
-        save(partial)
+    suffix = next((suffix for suffix in KERAS_SUFFIXES if path.endswith(suffix)), KERAS_SUFFIXES[0])
+    check = check_archive if suffix == KERAS_SUFFIXES[0] else check_hdf5
+    write_beside(path, "the model", suffix, lambda p: save(p, overwrite=True, **kwargs), overwrite, check)
 
 
 def load_model(filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
@@ -74,14 +52,28 @@ def load_model(filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
 
     Returns:
         The model.
+
+    Raises:
+        CheckpointError: if the file is damaged, or Keras cannot build what it describes.
     """
     path = os.fspath(filepath)
-    if path.endswith(KERAS_SUFFIXES) or not (os.path.isfile(path) and zipfile.is_zipfile(path)):
+    if not os.path.isfile(path):
         return keras.models.load_model(filepath, *args, **kwargs)
+    reject_impostor(path, "a saved model")
+    with open(path, "rb") as file:
+        zipped = file.read(4) == b"PK\3\4"
+    if zipped:
+        check_archive(path)
+    elif path.endswith(KERAS_SUFFIXES):
+        check_hdf5(path)
+    if path.endswith(KERAS_SUFFIXES) or not zipped:
+        with naming(path, what="holds a model that Keras cannot build"):
+            return keras.models.load_model(filepath, *args, **kwargs)
     with tempfile.TemporaryDirectory() as folder:
         named = os.path.join(folder, "model.keras")
         try:
             os.symlink(os.path.abspath(path), named)
         except OSError:  # a file system or an account without links
             shutil.copyfile(path, named)
-        return keras.models.load_model(named, *args, **kwargs)
+        with naming(path, named, "holds a model that Keras cannot build"):
+            return keras.models.load_model(named, *args, **kwargs)

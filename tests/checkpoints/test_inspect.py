@@ -48,12 +48,16 @@ def run_call(call: str):
 
 @pytest.mark.parametrize("case", CHECKPOINTS)
 def test_index_files_are_read_as_tensorflow_reads_them(case: str) -> None:
-    with open_names(GOLDEN / case / "model.ckpt") as mine, open_checkpoint(GOLDEN / case / "model.ckpt") as theirs:
-        assert mine.names() == theirs.names() and mine.format == "tensorflow" and mine.problem is None
-        for name in theirs.names():
-            assert mine.shape(name) == theirs.shape(name) and mine.dtype(name) == theirs.dtype(name)
-        with pytest.raises(ValueError, match="Only the names"):
-            mine.read(mine.names()[0])
+    import tensorflow as tf
+
+    theirs = tf.train.load_checkpoint(str(GOLDEN / case / "model.ckpt"))
+    shapes = theirs.get_variable_to_shape_map()
+    with open_names(GOLDEN / case / "model.ckpt") as mine:
+        assert set(mine.names()) == set(shapes) and mine.format == "tensorflow" and mine.problem is None
+        for name in mine.names():
+            values = theirs.get_tensor(name)
+            assert list(mine.shape(name)) == shapes[name] and mine.dtype(name) == values.dtype.name
+            np.testing.assert_array_equal(mine.read(name), values)
 
 
 def test_released_index_files(shared: Path) -> None:

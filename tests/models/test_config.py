@@ -53,7 +53,7 @@ def test_unknown_keyword_without_neighbour():
         ({"application": "seq2seq"}, "application is 'encoder', 'lm' or 'unilm', not 'seq2seq'"),
         ({"dropout_rate": 1.5}, "dropout_rate is a share from 0 to below 1, not 1.5"),
         ({"attention_dropout_rate": -0.1}, "attention_dropout_rate is a share"),
-        ({"hidden_dropout_prob": 1}, "dropout_rate is a share"),
+        ({"hidden_dropout_prob": 1}, "hidden_dropout_prob is a share"),
         (
             {"num_attention_heads": 3},
             "hidden_size 16 is not a multiple of num_attention_heads 3; set attention_head_size",

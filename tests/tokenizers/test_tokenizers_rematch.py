@@ -11,6 +11,7 @@ from bert4keras2.tokenizers import SpTokenizer, Tokenizer
 from bert4keras2.tokenizers.characters import category
 from bert4keras2.tokenizers.normalize import clean, clean_with_offsets, is_isolated, lowercase_and_strip, plain_isolated
 from bert4keras2.tokenizers.vocabulary import stem
+from tests.fuzz.offsets import run
 
 
 def surfaces(tokenizer, text):
@@ -169,3 +170,23 @@ def test_sentencepiece_places(sp_path, text):
     assert tokenizer.rematch(text, tokens[:2]) == spans[:2]
     with pytest.raises(ValueError, match="not pieces of this text"):
         tokenizer.rematch(text, ["zebra"])
+
+
+def test_words_that_begin_as_pieces_do(vocab_path):
+    """A pre_tokenize may leave '##' whole, which is how the vocabulary marks the inside of a word."""
+    tokenizer = Tokenizer(vocab_path, pre_tokenize=str.split)
+    assert surfaces(tokenizer, "### ##a a###") == [("###", "###"), ("##a", "##a"), ("a", "a"), *[("#", "#")] * 3]
+    assert surfaces(tokenizer, "playing ##ing") == [("play", "play"), ("##ing", "ing"), ("##ing", "##ing")]
+    assert tokenizer.rematch("### ##a", ["##a"]) == [[4, 5, 6]]
+
+
+def test_words_are_normalized_once_more(vocab_path):
+    """A mark that is dropped has kept two others apart, which then change places."""
+    text = "a\u302e\u0900\u1b44b ##"
+    tokenizer = Tokenizer(vocab_path, do_lower_case=True, pre_tokenize=str.split)
+    assert surfaces(tokenizer, text)[0] == ("a\u1b44\u302eb", "a\u302e\u1b44b")
+
+
+def test_texts_of_all_planes():
+    """Every character is covered once, in order, but for white space and what is dropped (tests/fuzz/offsets.py)."""
+    assert {name: wrong[:3] for name, wrong in run(2000).items() if wrong} == {}

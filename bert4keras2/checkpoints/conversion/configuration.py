@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from bert4keras2.checkpoints.formats.errors import CheckpointError
+from bert4keras2.errors import CheckpointError
 from bert4keras2.families.config import make_config
 from bert4keras2.families.huggingface import FOREIGN, huggingface_config, translated
 from bert4keras2.families.table import FAMILIES, guess_family

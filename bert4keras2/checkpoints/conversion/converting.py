@@ -15,20 +15,20 @@ from bert4keras2.checkpoints.conversion.configuration import config_for
 from bert4keras2.checkpoints.conversion.plan import Piece, Plan, equal, plan_for, value
 from bert4keras2.checkpoints.conversion.targets import publish, refuse_existing, staging, target_for
 from bert4keras2.checkpoints.folder import companions, find_checkpoint, find_config, find_weights
-from bert4keras2.checkpoints.formats.errors import (
+from bert4keras2.checkpoints.formats.reader import Reader
+from bert4keras2.checkpoints.formats.safetensors import write_safetensors
+from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
+from bert4keras2.checkpoints.matches import SOURCES, family_for, matches_of
+from bert4keras2.checkpoints.names.matching import Matches
+from bert4keras2.checkpoints.names.recognise import looks_like
+from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.errors import (
     CheckpointDamagedError,
     CheckpointError,
     CheckpointNotFoundError,
     UnknownVariablesError,
 )
-from bert4keras2.checkpoints.formats.reader import Reader
-from bert4keras2.checkpoints.formats.safetensors import write_safetensors
-from bert4keras2.checkpoints.formats.tensorflow import write_tensorflow
-from bert4keras2.checkpoints.matches import SOURCES, family_for, matches_of
-from bert4keras2.checkpoints.names.matching import Matches
-from bert4keras2.checkpoints.names.recognise import looks_like
-from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.families.config import read_config
+from bert4keras2.families.config import of_file, read_config
 from bert4keras2.families.table import FAMILY_KEY, guess_family
 
 __all__ = ["Conversion", "convert"]
@@ -119,8 +119,9 @@ def convert(
             )
         kind = SOURCES[reader.format]
         place = target_for(os.fspath(target), to, kind)
-        family = family_for(reader, settings, model)
-        matches = matches_of(reader, family, settings)
+        with of_file(config_path):
+            family = family_for(reader, settings, model)
+            matches = matches_of(reader, family, settings)
         if matches.unknown and not ignore_unknown:
             raise UnknownVariablesError(_unknown_message(reader, family, matches))
         done = Conversion(
@@ -133,7 +134,8 @@ def convert(
             unknown=matches.unknown,
         )
         plan = plan_for(matches, family, place.to)
-        content = config_for(place.to, settings, family, kind, matches.found)
+        with of_file(config_path):
+            content = config_for(place.to, settings, family, kind, matches.found)
         if (guess_family(content) or looks_like(list(plan))) != family:
             content[FAMILY_KEY] = family  # models that differ in their TensorFlow names alone are one there
         if place.to == "huggingface":

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointError
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.loader import table_for
 from bert4keras2.checkpoints.names.matching import Matches
 from bert4keras2.checkpoints.names.stored import Stored, rooted
+from bert4keras2.errors import CheckpointError
 from bert4keras2.families.family import Part
 
 __all__ = ["Piece", "Plan", "equal", "plan_for", "value"]

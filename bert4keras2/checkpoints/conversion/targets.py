@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 from dataclasses import dataclass
 
-from bert4keras2.checkpoints.formats.errors import CheckpointError
 from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix
-from bert4keras2.files import scratch_folder
+from bert4keras2.checkpoints.formats.tensorflow_write import move_checkpoint
+from bert4keras2.errors import CheckpointError
+from bert4keras2.files import move_into_place, scratch_folder, sync
 
 __all__ = ["Target", "publish", "refuse_existing", "staging", "target_for"]
 
@@ -71,24 +71,14 @@ def publish(work: str, place: Target) -> list[str]:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(work, 0o777 & ~umask)  # mkdtemp's is for the owner alone
+        for name in names:
+            sync(os.path.join(work, name))
         os.rename(work, place.folder)
+        sync(os.path.dirname(place.folder))
     else:
         os.makedirs(place.folder, exist_ok=True)
-        for name in sorted(names, key=lambda name: name.startswith(place.weights) + name.endswith(".index")):
-            path = os.path.join(place.folder, name)
-            same = os.path.isfile(path) and _content(path) == _content(os.path.join(work, name))
-            if not same:
-                os.replace(os.path.join(work, name), path)
-    if place.to == "tensorflow":
-        for old in glob.glob(glob.escape(os.path.join(place.folder, place.weights)) + ".data-*-of-*"):
-            if os.path.basename(old) not in names:
-                os.remove(old)  # of a checkpoint with another number of data files
+        for name in (name for name in names if not name.startswith(place.weights)):
+            move_into_place(os.path.join(work, name), os.path.join(place.folder, name))
+        move = move_checkpoint if place.to == "tensorflow" else move_into_place
+        move(os.path.join(work, place.weights), os.path.join(place.folder, place.weights))
     return [os.path.join(place.folder, name) for name in names]
-
-
-def _content(path: str) -> bytes | None:
-    """Return the bytes of a small file, None for a large one."""
-    if os.path.getsize(path) > 2**24:
-        return None
-    with open(path, "rb") as file:
-        return file.read()

@@ -7,9 +7,9 @@ import os
 import re
 
 from bert4keras2.checkpoints.finding.advice import did_you_mean, hub_names, not_found
-from bert4keras2.checkpoints.formats.errors import CheckpointNotFoundError
 from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix
 from bert4keras2.checkpoints.hub import download
+from bert4keras2.errors import CheckpointNotFoundError
 
 __all__ = ["resolve"]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointDamagedError, CheckpointFormatError
+from bert4keras2.checkpoints.encodings.hdf5 import Dataset, Group, Hdf5File, Unsupported
 from bert4keras2.checkpoints.formats.reader import Reader
+from bert4keras2.errors import CheckpointDamagedError, CheckpointError, CheckpointFormatError
 
-__all__ = ["Keras2Reader"]
+__all__ = ["Keras2Reader", "damaged_hdf5"]
 
 _TOP_LEVEL = "top_level_model_weights"
 
@@ -26,23 +31,11 @@ class Keras2Reader(Reader):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        import h5py
-
+        with damaged_hdf5(path):
+            self._file = Hdf5File(path)
         try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            cut = "it is cut short" if "truncated" in str(error) else "it is damaged"
-            raise CheckpointDamagedError(
-                f"The HDF5 file {path!r} cannot be opened: {cut}. Download or save it again. h5py says: {error}"
-            ) from error
-        try:
-            self._index()
-        except (OSError, RuntimeError, KeyError, AttributeError) as error:
-            self._file.close()
-            raise CheckpointDamagedError(
-                f"The HDF5 file {path!r} lacks parts that its own lists name; it is damaged. Download or save it "
-                f"again. h5py says: {error}"
-            ) from error
+            with damaged_hdf5(path):
+                self._index()
         except BaseException:
             self._file.close()
             raise
@@ -52,39 +45,55 @@ class Keras2Reader(Reader):
         return [(layer, list(names)) for layer, names in self._layers]
 
     def _index(self) -> None:
-        whole = "model_weights" in self._file and not _has_list(self._file.attrs, "layer_names")
-        self._root = root = self._file["model_weights"] if whole else self._file
-        if not _has_list(root.attrs, "layer_names"):
+        top = self._file.root
+        inner = top["model_weights"] if "model_weights" in top and not _has_list(top, "layer_names") else top
+        if not isinstance(inner, Group) or not _has_list(inner, "layer_names"):
             self._reject()
-        self.keras_version = _text(root.attrs.get("keras_version", ""))
+        version = inner.attributes.get("keras_version", "")
+        self.keras_version = version if isinstance(version, str) else ""
+        self._datasets: dict[str, Dataset] = {}
         self._layers: list[tuple[str, list[str]]] = []
         self._short: dict[str, list[str]] = {}
-        layers = _strings(root.attrs, "layer_names")
-        if _TOP_LEVEL in root and _TOP_LEVEL not in layers:
+        layers = _strings(inner, "layer_names")
+        if _TOP_LEVEL in inner and _TOP_LEVEL not in layers:
             layers.append(_TOP_LEVEL)
         for layer in layers:
             names = []
-            for weight in _strings(root[layer].attrs, "weight_names"):
-                dataset = root[layer][weight]
+            group = inner[layer]
+            for weight in _strings(group, "weight_names"):
                 name = f"{layer}/{weight}"
-                # Values may be links to other files of the machine; a weights file has no business doing that.
-                if dataset.external or dataset.is_virtual or dataset.file.filename != self._file.filename:
-                    raise CheckpointFormatError(
-                        f"{name!r} in {self.path!r} refers to another file. Save the model's weights into one file."
-                    )
+                if name in self._datasets:
+                    raise ValueError(f"{name[:200]!r} comes twice")
                 names.append(name)
-                self._entries[name] = tuple(dataset.shape), dataset.dtype.name
+                self._add(name, group, weight)
                 self._short.setdefault(weight, []).append(name)
             if names:
                 self._layers.append((layer, names))
 
+    def _add(self, name: str, group: Group | Dataset, weight: str) -> None:
+        try:
+            # Values may be links to other files of the machine; a weights file has no business doing that.
+            dataset = group[weight] if isinstance(group, Group) else group
+            if not isinstance(dataset, Dataset):
+                raise ValueError("a group in place of values")
+            dataset.check()
+            self._entries[name] = dataset.shape, dataset.type.dtype.name if dataset.type.dtype is not None else "bits"
+        except Unsupported as error:
+            raise CheckpointFormatError(
+                f"{name[:200]!r} in {self.path!r} is {error}. Save the model's weights into one file, by Keras."
+            ) from error
+        except (ValueError, IndexError, KeyError) as error:
+            raise ValueError(f"{name[:200]!r}: {error}") from error
+        self._datasets[name] = dataset
+
     def _reject(self) -> None:
-        if any(key in self._file for key in ("layers", "vars", "_layer_checkpoint_dependencies")):
+        top = self._file.root
+        if any(key in top for key in ("layers", "vars", "_layer_checkpoint_dependencies")):
             raise CheckpointFormatError(
                 f"{self.path!r} is a Keras 3 weights file, not one of Keras 2. Build the model and load it with "
                 f"model.load_weights({self.path!r}) (the name has to end in '.weights.h5')."
             )
-        held = ", ".join(map(repr, list(self._file)[:5])) or "nothing"
+        held = ", ".join(repr(name[:100]) for name in sorted(top.links)[:5]) or "nothing"
         raise CheckpointFormatError(
             f"The HDF5 file {self.path!r} has no 'layer_names' (it holds {held}), so Keras 2 did not write it as "
             "weights. Pass a file made by save_weights() or save()."
@@ -95,33 +104,51 @@ class Keras2Reader(Reader):
         return known[0] if len(known) == 1 and name not in self._entries else name
 
     def _read(self, name: str) -> np.ndarray:
-        try:
-            return np.asarray(self._root[name][()])
-        except OSError as error:
-            raise CheckpointDamagedError(
-                f"Cannot read {name!r} from {self.path!r}: the file is damaged. Download or save it again. h5py says: "
-                f"{error}"
-            ) from error
+        with damaged_hdf5(self.path, name):
+            return self._datasets[name].read()
 
     def _release(self) -> None:
         self._file.close()
 
 
-def _has_list(attributes: dict, key: str) -> bool:
-    return key in attributes or f"{key}0" in attributes
+@contextlib.contextmanager
+def damaged_hdf5(path: str, name: str = "") -> Iterator[None]:
+    """A context in which errors of the reader of HDF5 become those of checkpoints, with the file's name."""
+    try:
+        yield
+    except Unsupported as error:
+        raise CheckpointFormatError(
+            f"The HDF5 file {path!r} has what Keras does not write: {error}. Save the weights again, by Keras."
+        ) from error
+    except (ValueError, IndexError, KeyError, OSError, CheckpointError) as error:
+        if isinstance(error, CheckpointError) and path in str(error):
+            raise
+        what = f"Cannot read {name[:200]!r} from {path!r}" if name else f"The HDF5 file {path!r} cannot be opened"
+        cut = "it is cut short" if "cut short" in str(error) else "it is damaged"
+        raise CheckpointDamagedError(f"{what}: {cut} ({error}). Download or save it again.") from error
 
 
-def _strings(attributes: dict, key: str) -> list[str]:
-    """Read a list of strings; Keras splits long ones over `key0`, `key1`, ..."""
+def _has_list(group: Group, key: str) -> bool:
+    return key in group.attributes or f"{key}0" in group.attributes
+
+
+def _strings(group: Group | Dataset, key: str) -> list[str]:
+    """Read a list of names; Keras splits long ones over `key0`, `key1`, ..."""
+    attributes = group.attributes
     if key in attributes:
-        return [_text(item) for item in attributes[key]]
+        return _names(attributes[key], key)
     found: list[str] = []
     number = 0
     while f"{key}{number}" in attributes:
-        found += [_text(item) for item in attributes[f"{key}{number}"]]
+        found += _names(attributes[f"{key}{number}"], key)
         number += 1
     return found
 
 
-def _text(item: object) -> str:
-    return item.decode("utf-8") if isinstance(item, bytes) else str(item)
+def _names(value: Any, key: str) -> list[str]:
+    # An empty list has been written as one of numbers.
+    if isinstance(value, np.ndarray) and value.ndim == 1 and not len(value):
+        return []
+    if not isinstance(value, list):
+        raise ValueError(f"{key} is no list of names")
+    return list(value)

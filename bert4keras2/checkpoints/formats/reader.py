@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from bert4keras2.checkpoints.formats.errors import MissingVariableError
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from bert4keras2.errors import MissingVariableError
 
 __all__ = ["Reader"]
 
@@ -95,7 +94,9 @@ class Reader(ABC):
         resolved = self._resolve(name)
         if resolved in self._entries:
             return resolved
-        close = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
+        # Comparing is slow: names that nobody would write, and lists longer than any model's, are left out.
+        known = [entry for entry in itertools.islice(self._entries, 5000) if len(entry) < 300]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         listed = close or list(self._entries)[:3]
         what = "The closest names are" if close else f"Its {len(self)} names begin with"
         shown = f"{what} {', '.join(map(repr, listed))}; names() lists all." if listed else "It holds no variables."

@@ -16,9 +16,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import CheckpointDamagedError, CheckpointError, CheckpointFormatError
+from bert4keras2.checkpoints.encodings.arrays import array_dtype, array_shape
 from bert4keras2.checkpoints.formats.reader import Reader
-from bert4keras2.files import scratch_folder
+from bert4keras2.errors import CheckpointDamagedError, CheckpointError, CheckpointFormatError
+from bert4keras2.files import move_into_place, parse_json, scratch_folder
 
 __all__ = ["SafetensorsReader", "write_safetensors"]
 
@@ -30,6 +31,7 @@ _TYPES = {
 }  # fmt: skip
 _CODES = {name: code for code, name in _TYPES.items()}
 _CHUNK = 16 * 2**20
+_LONGEST_HEADER = 100_000_000
 
 
 class SafetensorsReader(Reader):
@@ -43,7 +45,7 @@ class SafetensorsReader(Reader):
         self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 (closed by _release)
         try:
             header = self._header()
-            self.metadata: dict[str, str] = header.pop("__metadata__", {})
+            self.metadata = self._metadata(header)
             self._index(header)
         except BaseException:
             self._file.close()
@@ -59,32 +61,44 @@ class SafetensorsReader(Reader):
                 f"{self.path!r} is cut short or no safetensors file: it has {size} bytes, its header alone would need "
                 f"{self._start}. Download it again."
             )
-        try:
-            header = json.loads(self._file.read(length))
-            for name, entry in header.items():
-                if name != "__metadata__":
-                    first, last = entry["data_offsets"]
-                    if not (isinstance(entry["dtype"], str) and math.prod(entry["shape"]) >= 0 <= first <= last):
-                        raise ValueError
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise CheckpointDamagedError(
-                f"The header of the safetensors file {self.path!r} is damaged. Download it again."
-            ) from None
-        return header
+        if length > _LONGEST_HEADER:
+            raise CheckpointDamagedError(f"{self._damaged()}: it has {length} bytes, the format allows 100 million.")
+        return parse_json(
+            self._file.read(length), f"The header of the safetensors file {self.path!r}", "one of its kind", False
+        )
+
+    def _damaged(self) -> str:
+        return f"The header of the safetensors file {self.path!r} is damaged"
+
+    def _metadata(self, header: dict) -> dict[str, str]:
+        found = header.pop("__metadata__", {})
+        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+            raise CheckpointDamagedError(f"{self._damaged()}: __metadata__ maps names to texts. Download it again.")
+        return found
 
     def _index(self, header: dict) -> None:
+        for name, entry in header.items():
+            fine = isinstance(entry, dict) and isinstance(entry.get("dtype"), str)
+            offsets = entry.get("data_offsets") if fine else None
+            fine = fine and isinstance(offsets, list) and [type(at) for at in offsets] == [int, int]
+            if not fine or not 0 <= offsets[0] <= offsets[1]:
+                raise CheckpointDamagedError(
+                    f"{self._damaged()} at {name[:200]!r}: it says {str(entry)[:200]}. Download it again."
+                )
         end = 0
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            shape, code = tuple(entry["shape"]), entry["dtype"]
-            first, last = entry["data_offsets"]
+            code, (first, last) = entry["dtype"], entry["data_offsets"]
             kind = _TYPES.get(code)
-            if first != end or (kind and last - first != math.prod(shape) * _dtype(kind).itemsize):
-                raise CheckpointDamagedError(
-                    f"The header of {self.path!r} is inconsistent at {name!r}: {code} {list(shape)} does not fit the "
-                    f"bytes {first} to {last}. Download the file again."
-                )
+            size = array_dtype(kind).itemsize if kind else 1
+            wrong = (
+                f"The header of {self.path!r} is inconsistent at {name[:200]!r}: {code[:20]} "
+                f"{str(entry.get('shape'))[:200]} does not fit the bytes {first} to {last}. Download the file again."
+            )
+            shape = array_shape(entry.get("shape"), size, wrong)
+            if first != end or (kind and last - first != math.prod(shape) * size):
+                raise CheckpointDamagedError(wrong)
             end = last
-            self._entries[name] = shape, kind or code
+            self._entries[name] = shape, kind or f"{code} (not supported)"
             self._offsets[name] = self._start + first
         if self._start + end != self._size:
             what = "cut short" if self._size < self._start + end else "too long"
@@ -97,11 +111,10 @@ class SafetensorsReader(Reader):
         shape, kind = self._entries[name]
         if kind not in _CODES:
             raise CheckpointFormatError(
-                f"{name!r} in {self.path!r} has the type {kind}, which is not supported; convert the file to one of "
-                f"{', '.join(_TYPES)}."
+                f"{name!r} in {self.path!r} has the type {kind}; convert the file to one of {', '.join(_TYPES)}."
             )
         self._file.seek(self._offsets[name])
-        value = np.empty(shape, _dtype(kind))
+        value = np.empty(shape, array_dtype(kind))
         if self._file.readinto(value.reshape(-1).view(np.uint8)) != value.nbytes:
             raise CheckpointDamagedError(f"{self.path!r} ends within {name!r}. Download it again.")
         return value if sys.byteorder == "little" else value.byteswap()
@@ -131,7 +144,7 @@ def write_safetensors(
     Raises:
         CheckpointError: no variables, a name twice or empty, metadata that is not text, or an unknown type.
     """
-    target = os.path.abspath(os.fspath(path))
+    target = os.path.realpath(os.fspath(path))  # a link stays a link
     metadata = {"format": "pt"} if metadata is None else dict(metadata)
     if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
         raise CheckpointError(f"Cannot write {target!r}: metadata has to map strings to strings, got {metadata!r}.")
@@ -139,7 +152,9 @@ def write_safetensors(
         with open(os.path.join(work, "values"), "w+b") as values, open(os.path.join(work, "whole"), "wb") as whole:
             stored = _store(values, variables, target)
             _assemble(whole, values, stored, metadata)
-        os.replace(os.path.join(work, "whole"), target)
+        whole_path = os.path.join(work, "whole")
+        SafetensorsReader(whole_path).close()  # the header, and whether all bytes are there
+        move_into_place(whole_path, target)
     return target
 
 
@@ -183,15 +198,7 @@ def _assemble(whole: BinaryIO, values: BinaryIO, stored: dict[str, tuple], metad
         values.seek(position)
         while length:
             piece = values.read(min(length, _CHUNK))
+            if not piece:
+                raise CheckpointDamagedError("A temporary file lost bytes that were written to it: is the disk faulty?")
             whole.write(piece)
             length -= len(piece)
-
-
-def _dtype(name: str) -> np.dtype:
-    """Return the dtype of a name; those that NumPy lacks come from ml_dtypes."""
-    try:
-        return np.dtype(name)
-    except TypeError:
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, name))

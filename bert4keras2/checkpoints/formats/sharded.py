@@ -6,15 +6,15 @@ import os
 
 import numpy as np
 
-from bert4keras2.checkpoints.formats.errors import (
-    CheckpointDamagedError,
-    CheckpointFormatError,
-    CheckpointNotFoundError,
-)
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.formats.safetensors import SafetensorsReader
 from bert4keras2.checkpoints.formats.sniff import classify
 from bert4keras2.checkpoints.formats.torch import TorchReader
+from bert4keras2.errors import (
+    CheckpointDamagedError,
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+)
 from bert4keras2.files import read_json
 
 __all__ = ["ShardedReader"]
@@ -27,13 +27,22 @@ class ShardedReader(Reader):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        weight_map: dict[str, str] = read_json(path, "the index of a sharded checkpoint")["weight_map"]
+        weight_map = read_json(path, "the index of a sharded checkpoint", repeated=False).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CheckpointDamagedError(
+                f"The index {path!r} has no 'weight_map' of names and files. Download it again."
+            )
         self._open_name: str | None = None
         self._open: Reader | None = None
         self._files: dict[str, str] = {}
         shards: dict[str, list[str]] = {}
         for name, shard in weight_map.items():
-            if os.path.basename(shard) != shard:
+            if not isinstance(shard, str) or not shard or "\0" in shard:
+                raise CheckpointDamagedError(
+                    f"The index {path!r} says that {name[:200]!r} is in {shard!r:.200}, which is no name of a file. "
+                    "Download it again."
+                )
+            if os.path.basename(shard) != shard or shard in (".", ".."):
                 raise CheckpointFormatError(f"The index {path!r} points outside of its folder, to {shard!r}.")
             shards.setdefault(shard, []).append(name)
         folder = os.path.dirname(path)

@@ -6,16 +6,16 @@ import difflib
 import glob
 import os
 import re
-import zipfile
 
-from bert4keras2.checkpoints.formats.errors import (
+from bert4keras2.checkpoints.encodings.zips import Archive
+from bert4keras2.errors import (
     CheckpointDamagedError,
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
-from bert4keras2.files import read_json
+from bert4keras2.files import read_json, reject_impostor
 
-__all__ = ["checkpoint_prefix", "classify", "locate", "reject_impostor"]
+__all__ = ["checkpoint_prefix", "classify", "locate"]
 
 FORMATS = (
     "TensorFlow checkpoints (prefix.index + prefix.data-*), safetensors, Keras 2 HDF5 weights and PyTorch .bin files"
@@ -103,38 +103,15 @@ def classify(path: str) -> str | None:
     return None
 
 
-def reject_impostor(path: str) -> None:
-    """Raise when a file is not what its name says: empty, a Git LFS pointer, a web page, a packed archive."""
-    size = os.path.getsize(path)
-    if size == 0:
-        raise CheckpointDamagedError(f"{path!r} is empty (0 bytes): the download failed. Download it again.")
-    with open(path, "rb") as file:
-        head = file.read(512)
-    if head.startswith(b"version https://git-lfs.github.com/spec"):
-        raise CheckpointFormatError(
-            f"{path!r} is a Git LFS pointer ({size} bytes of text), not the weights. Run 'git lfs install' and "
-            "'git lfs pull' in that repository, or download the file itself."
-        )
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        raise CheckpointFormatError(
-            f"{path!r} is a web page (it begins with {start[:20].decode('ascii', 'replace')!r}) that was saved under "
-            "this name, not the weights. Download the file itself: use the raw or 'resolve' link."
-        )
-    if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":
-        raise CheckpointFormatError(f"{path!r} is a packed archive. Unpack it and pass the path of the weights inside.")
-
-
 def _classify_zip(path: str, head: bytes) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-    except zipfile.BadZipFile:
+        archive = Archive(path)
+    except CheckpointDamagedError:
         if b"data.pkl" in head:
             return "torch"  # its reader tells that the file is cut short
-        raise CheckpointDamagedError(
-            f"{path!r} begins like a zip archive but its end is missing: it was cut short. Download it again."
-        ) from None
+        raise
+    members = archive.names()
+    archive.close()
     if any(name.endswith("data.pkl") for name in members):
         return "torch"
     if "model.weights.h5" in members:
@@ -143,8 +120,8 @@ def _classify_zip(path: str, head: bytes) -> str:
             f"readers are for {FORMATS}."
         )
     raise CheckpointFormatError(
-        f"{path!r} is a zip archive ({', '.join(map(repr, members[:3]))}, ...), not weights. Unpack it and pass the "
-        "path of the weights inside."
+        f"{path!r} is a zip archive ({', '.join(repr(name[:100]) for name in members[:3])}, ...), not weights. Unpack "
+        "it and pass the path of the weights inside."
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bert4keras2.checkpoints.names.recognise import layer_count
+from bert4keras2.checkpoints.names.recognise import block_numbers
 from bert4keras2.checkpoints.names.stored import Stored, find_root, rooted
 from bert4keras2.families.family import PLACEHOLDERS, Table
 
@@ -39,16 +39,17 @@ class Matches:
     unknown: list[str] = field(default_factory=list)
 
 
-def match(names: Sequence[str], table: Table, layers: int | None = None) -> Matches:
+def match(names: Sequence[str], table: Table, layers: int = 0) -> Matches:
     """Match the names of a checkpoint with a table.
 
     Args:
         names: of the checkpoint's variables.
         table: the names of its family in its format.
-        layers: number of blocks to look for; as many as the names count if None.
+        layers: number of blocks to look for besides those that the names speak of.
     """
     present = set(names)
-    paths = list(possible_paths(table, layer_count(names) if layers is None else layers))
+    # A number in a name is that of one block, and no reason to look for all before it: a few bytes could say any.
+    paths = list(possible_paths(table, sorted({*block_numbers(names), *range(layers)})))
     candidates = {path: place for path in paths if (place := table.find(path)) is not None}
     root = find_root(table, candidates.values(), present.__contains__)
     result = Matches()
@@ -67,12 +68,12 @@ def match(names: Sequence[str], table: Table, layers: int | None = None) -> Matc
     return result
 
 
-def possible_paths(table: Table, layers: int) -> dict[str, None]:
-    """Return the variables, as the keys of a dictionary, that models of a number of blocks may have by a table."""
+def possible_paths(table: Table, blocks: Sequence[int]) -> dict[str, None]:
+    """Return the variables, as the keys of a dictionary, that models with blocks of these numbers may have."""
     found: dict[str, None] = {}
     for row in table.rows:
         keys = list(dict.fromkeys(re.findall(r"\{(\w+)\}", row.path)))
-        choices = [map(str, range(layers)) if key == "i" else PLACEHOLDERS[key].split("|") for key in keys]
+        choices = [map(str, blocks) if key == "i" else PLACEHOLDERS[key].split("|") for key in keys]
         for values in itertools.product(*map(list, choices)):
             found[row.path.format(**dict(zip(keys, values, strict=True)))] = None
     return found

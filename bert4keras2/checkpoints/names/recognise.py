@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bert4keras2.checkpoints.formats.errors import CheckpointFormatError
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.released import advice
+from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.families.table import PAGES, page
 
-__all__ = ["block_number", "layer_count", "looks_like", "suggestion"]
+__all__ = ["block_number", "block_numbers", "layer_count", "looks_like", "suggestion"]
 
 SEGMENTS = r"token_type_embeddings"
 # What makes a checkpoint one of BERT or its relatives: a block, or the name of the token embeddings.
 BLOCK = r"(layer_\d+/|layer\.\d+\.)attention"
 # The number that comes first is the block's: T5 numbers the parts of a block too.
-NUMBER = re.compile(r"(?:^|[/.])(?:layer[_.]?|block[_.]|h\.?)(\d+)[/.]")
+NUMBER = re.compile(r"(?:^|[/.])(?:layer[_.]?|block[_.]|h\.?)(\d{1,9})[/.]")
 
 
 def looks_like(names: Sequence[str]) -> str | None:
@@ -52,9 +52,14 @@ def block_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def layer_count(names: Sequence[str]) -> int:
+def block_numbers(names: Iterable[str]) -> set[int]:
+    """Return the numbers of the blocks that the names of a checkpoint speak of, each of which some name has."""
+    return {number for name in names if (number := block_number(name)) is not None}
+
+
+def layer_count(names: Iterable[str]) -> int:
     """Return the number of blocks that the names of a checkpoint count up to, 0 if they count none."""
-    return 1 + max((number for name in names if (number := block_number(name)) is not None), default=-1)
+    return 1 + max(block_numbers(names), default=-1)
 
 
 def _refuse_unsupported(names: Sequence[str]) -> None:

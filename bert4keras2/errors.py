@@ -1,4 +1,4 @@
-"""The exceptions of the checkpoint package, all of them kinds of `CheckpointError`."""
+"""What goes wrong with the files of models, all of it kinds of `CheckpointError`; nothing here needs a package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
 
 
 class CheckpointError(Exception):
-    """Anything that keeps a checkpoint from being found, read or written."""
+    """Anything that keeps a checkpoint, its configuration or its vocabulary from being found, read or written."""
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
@@ -30,7 +30,7 @@ class CheckpointDamagedError(CheckpointError, ValueError):
 
 
 class CheckpointFormatError(CheckpointError, ValueError):
-    """The file is no checkpoint of a format that these readers know."""
+    """The file is something else than it should be, or says what cannot be built."""
 
 
 class AmbiguousCheckpointError(CheckpointError, ValueError):
