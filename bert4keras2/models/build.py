@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_checkpoint
 from bert4keras2.checkpoints.names.recognise import looks_like
-from bert4keras2.checkpoints.readers import open_checkpoint, open_names
-from bert4keras2.errors import CheckpointMismatchError
-from bert4keras2.families.config import Config, make_config, of_file, read_config
+from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.families.config import make_config, of_file, read_config
 from bert4keras2.families.config_values import check_values
 from bert4keras2.families.huggingface import implied_by
 from bert4keras2.families.table import FAMILIES, family_of, guess_family
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
 from bert4keras2.models.transformer import Transformer
+from bert4keras2.models.weights import refuse_giants
 
 __all__ = ["build_transformer_model"]
 
-_GIANT = 2**28  # values: a gigabyte
 STACKS = {"single": Transformer, "seq2seq": Seq2Seq, "encoder": Encoder, "decoder": Decoder}
 
 
@@ -73,7 +71,7 @@ def build_transformer_model(
     with of_file(file_path):
         config = make_config(family, {**FAMILIES[family], **stack}, file, options)
     if checkpoint_path is not None:
-        _refuse_giants(config, checkpoint_path, file_path)
+        refuse_giants(config, checkpoint_path, file_path)
     cls = STACKS[config.stack] if cls is Transformer else cls
     transformer = cls(config, **parts).build()
     if checkpoint_path is not None:
@@ -93,28 +91,6 @@ def _read(config_path: Any, progress: bool | None) -> tuple[dict[str, Any], str 
         return read_config(path), None, path
     found = find_checkpoint(path)
     return read_config(found.config_path), found.checkpoint_path, found.config_path
-
-
-def _refuse_giants(config: Config, checkpoint: str | os.PathLike, file_path: str | None) -> None:
-    """Raise, before anything is allocated, when a checkpoint cannot fill a model that takes gigabytes.
-
-    Smaller ones are built, and the loader then lists all that does not fit.
-    """
-    if config.autoresize_weights or config.ignore_invalid_weights:
-        return
-    blocks = min(config.num_hidden_layers, 1) if config.share_blocks else config.num_hidden_layers
-    needed = config.vocab_size * config.embedding_width + blocks * config.hidden_size * config.intermediate_size
-    if needed <= _GIANT:
-        return
-    with open_names(checkpoint) as reader:
-        held = sum(math.prod(reader.shape(name)) for name in reader.names())
-    if held < needed:
-        raise CheckpointMismatchError(
-            f"{os.fspath(checkpoint)} holds {held:,} values, and the model needs {needed:,} for its token embeddings "
-            f"and feed-forward networks alone: vocab_size {config.vocab_size}, hidden_size {config.hidden_size}, "
-            f"intermediate_size {config.intermediate_size}, {config.num_hidden_layers} blocks "
-            f"({'arguments of the call' if file_path is None else file_path})"
-        )
 
 
 def _class_and_family(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +13,15 @@ from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
 from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
 from bert4keras2.checkpoints.names.recognise import suggestion
-from bert4keras2.checkpoints.readers import open_checkpoint
+from bert4keras2.checkpoints.readers import open_checkpoint, open_names
+from bert4keras2.errors import CheckpointMismatchError
 from bert4keras2.families.family import Place, Table
 from bert4keras2.models.export import save_huggingface
 from bert4keras2.models.resize import Resizer
 
-__all__ = ["CheckpointMixin"]
+__all__ = ["CheckpointMixin", "refuse_giants"]
+
+_GIANT = 2**28  # values: a gigabyte
 
 # Variables with one entry per token of the vocabulary, and the axis of those entries.
 VOCABULARY = {"Embedding-Token/embeddings": 0, "MLM-Bias/beta": 0, "Decoder-Output-LM/kernel": 1}
@@ -130,6 +134,36 @@ class CheckpointMixin:
                 resize = resizer.for_variable(path) if resizer else None
                 bindings.append(Binding(variable, path, place, forward, resize))
         return bindings
+
+
+def refuse_giants(config: Any, checkpoint: str | os.PathLike, file_path: str | None) -> None:
+    """Raise, before anything is allocated, when a checkpoint cannot fill a model that takes gigabytes.
+
+    Smaller ones are built, and the loader then lists all that does not fit.
+
+    Args:
+        config: the model's `Config`.
+        checkpoint: what `open_checkpoint` takes.
+        file_path: the file that the configuration is from, None for a call's arguments.
+
+    Raises:
+        CheckpointMismatchError: if it holds fewer values than token embeddings and feed-forward networks have.
+    """
+    if config.autoresize_weights or config.ignore_invalid_weights:
+        return
+    blocks = min(config.num_hidden_layers, 1) if config.share_blocks else config.num_hidden_layers
+    needed = config.vocab_size * config.embedding_width + blocks * config.hidden_size * config.intermediate_size
+    if needed <= _GIANT:
+        return
+    with open_names(checkpoint) as reader:
+        held = sum(math.prod(reader.shape(name)) for name in reader.names())
+    if held < needed:
+        raise CheckpointMismatchError(
+            f"{os.fspath(checkpoint)} holds {held:,} values, and the model needs {needed:,} for its token embeddings "
+            f"and feed-forward networks alone: vocab_size {config.vocab_size}, hidden_size {config.hidden_size}, "
+            f"intermediate_size {config.intermediate_size}, {config.num_hidden_layers} blocks "
+            f"({'arguments of the call' if file_path is None else file_path})"
+        )
 
 
 def _picks(config: Any) -> bool:
