@@ -79,9 +79,13 @@ class ClassWeights:
         given = by_output(sample_weight, names) or dict.fromkeys(names, sample_weight)
         weights = {}
         for name in names:
-            array = _weights(values[name], self._by_output.get(name), self._heads[name])
-            weights[name] = _product(array, given.get(name))
-        return weights if isinstance(y, dict) else type(y)(weights.values())
+            weights[name] = given.get(name)
+            if values.get(name) is not None:  # an output may learn nothing
+                array = _weights(values[name], self._by_output.get(name), self._heads[name])
+                weights[name] = _product(array, weights[name])
+        if isinstance(y, list | tuple):
+            return type(y)(weights.values())
+        return {name: value for name, value in weights.items() if value is not None}
 
 
 def _named(given: Any, names: list[str]) -> dict[str, Any]:
@@ -140,7 +144,8 @@ def _classes(y: np.ndarray, head: Head | None) -> np.ndarray:
     if y.ndim > 1 and y.shape[-1] == 1:
         y = y[..., 0]
     elif y.ndim > 1 and (head is None or y.ndim == len(head.shape)):
-        if y.size and (y.min() < 0 or not (y.sum(-1) == 1).all() or not (y.max(-1) == 1).all()):
+        # Smoothed labels have a class too.
+        if y.size and (y.min() < 0 or not np.allclose(y.sum(-1), 1, atol=1e-3) or not (y.max(-1) > 0.5).all()):
             raise ValueError(
                 f"class_weight cannot be honoured for {name}: its labels of shape {y.shape} are not one class each."
                 " Give sample_weight, or weigh the classes in a loss of your own"

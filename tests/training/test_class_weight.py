@@ -121,6 +121,14 @@ def test_labels_of_tokens_and_several_outputs():
             model.fit(X, [one_hot, tags], class_weight=weights, verbose=0)
 
 
+def test_smoothed_labels():
+    model = build(["label"], label="categorical_crossentropy")
+    smoothed = np.eye(3)[Y] * 0.9 + 0.1 / 3
+    expected = -(np.log(model.predict(X, verbose=0)) * smoothed).sum(-1)
+    logs = model.fit(X, smoothed, class_weight=WEIGHTS, verbose=0).history
+    assert logs["loss"][0] == pytest.approx((expected * EACH[Y]).mean(), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
