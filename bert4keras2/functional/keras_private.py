@@ -32,6 +32,7 @@ NAMES = {
     "_inputs_struct": "how a functional model takes its inputs: one, a list or a dict",
     "_call_has_training_arg": "whether a subclass's call takes training=",
     "_compute_loss": "compute_loss for subclasses whose own takes fewer arguments, as train_step calls it",
+    "_initial_epoch": "with which epoch fit begins, as Keras' BackupAndRestore says it too",
     "_loss_tracker": "the metric behind 'loss' in the logs",
     "_jit_compile": "whether XLA was decided upon, which the public property decides when asked",
     "_trainable_variables": "a layer's own variables, without those of layers within it",
@@ -144,6 +145,11 @@ def set_raw_values(variables: Iterable[Any], values: Iterable[Any]) -> None:
     """Put arrays into variables as they are, their places on devices included, all of them or, interrupted, none."""
     # One call of C: an interrupt, or another thread, comes before or after it.
     deque(map(setattr, variables, repeat("_value"), values), maxlen=0)
+
+
+def begin_with_epoch(model: Any, epoch: int | None) -> None:
+    """Let the `fit` that is beginning start with an epoch; None: with that of its argument."""
+    model._initial_epoch = epoch
 
 
 # -- training ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -50,6 +51,8 @@ class Context:
     crosses: set[str] = field(default_factory=set)  # those of `collected` that are of an encoder's output
     index: Any = 0
     logits: bool = False  # end in token scores before their activation
+    # What is made of the last hidden states (B, T, C) in place of the model's own heads: pre-training has its own.
+    heads: Callable[[Any], Any] | None = None
 
 
 class _Pass(NamedTuple):
@@ -319,4 +322,4 @@ class Transformer(Blocks, CheckpointMixin):
             x = self.normalize(x, "Output-Norm")
             x = self.apply(x, Dropout, rate=self.config.dropout_rate, name="Output-Dropout")
             self.hidden_states[-1] = x
-        return heads.outputs(self, x)
+        return heads.outputs(self, x) if self.context.heads is None else self.context.heads(x)

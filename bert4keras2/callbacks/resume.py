@@ -1,0 +1,183 @@
+"""`Resume`: an interrupted `fit` goes on where it was."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert4keras2.arguments import whole_number
+from bert4keras2.callbacks.state import read_state, restore_random, restore_variables, save_random, save_state
+from bert4keras2.functional import keras_private
+
+__all__ = ["Resume"]
+
+STATE = "state.npz"
+
+
+class Resume(keras.callbacks.Callback):
+    """Keeps the state of a training run on the disk; the same `fit` in a new process goes on from it.
+
+    Kept are all variables of the model and its optimizer (slots, steps, seeds of dropout), the random generators of
+    Python and NumPy, the history, what other callbacks count (of EarlyStopping, ReduceLROnPlateau, ModelCheckpoint), the
+    epoch, and with `every` the batch. The file is written beside its place and renamed: a kill at any moment leaves a
+    whole one, and what was trained after it is trained again.
+
+    That the run ends with the weights of an uninterrupted one takes data in the same order. Arrays and DataGenerators
+    with `seed=` come so; others have to see to it themselves. keras.callbacks.BackupAndRestore keeps weights and epochs
+    alone.
+
+    Args:
+        folder: where the state is kept, for one run; it is made. It stays after the run: remove it to train anew.
+        every: keep the state after so many batches, too; otherwise at the end of each epoch. On resuming, the batches
+            of the epoch that were trained on are read and passed over.
+
+    Attributes:
+        epoch, batch: where the run goes on, after `restore`.
+        history: of the whole run, {name in the logs: values}, after `restore` or `fit`.
+
+    Raises:
+        ValueError: if `every` is no whole number from 1 on.
+        StateError: on resuming, if the file is damaged or of another model.
+    """
+
+    def __init__(self, folder: str | os.PathLike, every: int | None = None):
+        super().__init__()
+        self.path = os.path.join(os.fspath(folder), STATE)
+        self.every = None if every is None else whole_number("every", every, 1)
+        self.epoch = self.batch = 0
+        self.history: dict[str, list[float]] = {}
+        self._random: dict[str, Any] | None = None
+        self._kept: dict[str, Any] | None = None
+        self._restored: Any = None
+        self._others: list[Any] = []
+        self._current = self._passed = self._finished = 0
+
+    def restore(self, model: keras.Model) -> bool:
+        """Give a compiled model what is kept, and return whether there was anything; `fit` does it by itself.
+
+        Args:
+            model: the model.
+        """
+        self._restored = model
+        if not os.path.exists(self.path):
+            return False
+        meta, values = read_state(self.path)
+        restore_variables(self.path, model, meta, values)
+        self.epoch, self.batch, self._random = meta["epoch"], meta["batch"], meta["random"]
+        self._kept = {"history": meta["history"], "callbacks": meta["callbacks"]}
+        self.history = meta["history"]["history"]
+        return True
+
+    def follow(self, callbacks: list[Any]) -> None:
+        """Keep what other callbacks count, too; `Model.fit` of this library calls it.
+
+        Args:
+            callbacks: all callbacks of the run.
+        """
+        self._others = [callback for callback in callbacks if callback is not self]
+
+    # -- what Keras calls ------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Restore, and let `fit` begin with the epoch that was interrupted."""
+        if self._restored is not self.model:
+            self.restore(self.model)
+        self._restored = None
+        self._current, self._passed, self._finished = self.epoch, self.batch, 0
+        if self.epoch:
+            keras_private.begin_with_epoch(self.model, self.epoch)
+        if self.batch:
+            pass_over(self.model, self.batch)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keep the state between two epochs; after a restart, give back what others reset at the beginning."""
+        if self._kept is not None:
+            history, kept = self.model.history, self._kept["history"]
+            history.epoch, history.history = kept["epoch"], kept["history"]
+            for callback, state in zip(self._others, self._kept["callbacks"], strict=False):
+                vars(callback).update(state)
+            self._kept = None
+            if not self._passed:
+                self._restore_random()
+        elif epoch > self._current:
+            self._passed = 0
+            self._save(epoch, 0)
+        self._current = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keep the state, if it is time."""
+        if batch + 1 <= self._passed:
+            if batch + 1 == self._passed:
+                self._restore_random()
+        elif self.every and (batch + 1) % self.every == 0:
+            self._save(self._current, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Note it; other callbacks may still act on this epoch."""
+        self._finished = epoch + 1
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Keep the state after the last epoch."""
+        if self._finished:
+            self._save(self._finished, 0)
+            self.history = self.model.history.history
+        keras_private.begin_with_epoch(self.model, None)  # a further `fit` in this process says itself where it begins
+
+    def _restore_random(self) -> None:
+        if self._random is not None:
+            restore_random(self._random)
+            self._random = None
+
+    def _save(self, epoch: int, batch: int) -> None:
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        history = self.model.history
+        meta = {"epoch": epoch, "batch": batch, "random": save_random()}
+        meta["history"] = {"epoch": history.epoch, "history": _plain(history.history)}
+        meta["callbacks"] = [_counted(callback) for callback in self._others]
+        save_state(self.path, self.model, meta)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of logs as JSON takes it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return float(value)
+
+
+def _counted(callback: Any) -> dict[str, Any]:
+    """Return the numbers, words and switches among a callback's attributes."""
+    found = {}
+    for name, value in vars(callback).items():
+        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, bool | int | float | str) or value is None:
+            found[name] = value
+    return found
+
+
+def pass_over(model: keras.Model, batches: int) -> None:
+    """Let a model's next steps read so many batches and do nothing with them.
+
+    Args:
+        model: whose `fit` has made its function for a step already.
+        batches: how many.
+    """
+    step, left = model.train_function, [batches]
+
+    def passing(*args: Any) -> Any:
+        if left[0] <= 0:
+            model.train_function = step
+            return step(*args)
+        *state, data = args
+        for _ in range(model.steps_per_execution):
+            left[0] -= 1
+            if keras.backend.backend() != "torch":  # an iterator; on PyTorch the batches themselves
+                next(data)
+        logs = model.get_metrics_result()
+        return (logs, *state) if state else logs
+
+    model.train_function = passing

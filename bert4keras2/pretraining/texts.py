@@ -1,0 +1,53 @@
+"""The vocabulary and the tokenized texts of a run."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tqdm import tqdm
+
+from bert4keras2.pretraining.config import PretrainingConfig
+from bert4keras2.pretraining.corpus import corpus_files, read_passages
+from bert4keras2.pretraining.shards import Shards
+from bert4keras2.pretraining.tokenize import tokenize_corpus
+from bert4keras2.pretraining.vocabulary import count_words, make_vocabulary
+from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
+
+__all__ = ["VOCABULARY", "prepare_texts"]
+
+VOCABULARY = "vocab.txt"
+
+
+def prepare_texts(config: PretrainingConfig) -> tuple[Any, Shards]:
+    """Return the tokenizer and the shards of a run; what is there already is not made again.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        CorpusError: if the corpus is empty, damaged, or has changed since shards were made from it.
+        FileNotFoundError: if a vocabulary or a checkpoint is missing.
+    """
+    os.makedirs(config.output, exist_ok=True)
+    reading = {"field": config.field, "group_field": config.group_field, "encoding": config.encoding}
+    if config.start is not None:
+        tokenizer = load_tokenizer(config.start)
+    else:
+        tokenizer = Tokenizer(config.vocabulary or _own_vocabulary(config, reading), do_lower_case=True)
+    folder = config.shards or os.path.join(config.output, "shards")
+    shards = tokenize_corpus(
+        config.corpus, tokenizer, folder, config.words, config.workers, config.progress, **reading
+    )
+    return tokenizer, shards
+
+
+def _own_vocabulary(config: PretrainingConfig, reading: dict[str, Any]) -> str:
+    """Return the path of a vocabulary of the corpus' counts; a run that goes on keeps the one that it has."""
+    path = os.path.join(config.output, VOCABULARY)
+    if not os.path.exists(path):
+        passages = read_passages(corpus_files(config.corpus), **reading)
+        bar = tqdm(passages, desc="counting", unit=" passages", unit_scale=True, disable=not config.progress)
+        counts = count_words(text for passage in bar for text in passage.texts)
+        save_vocab(path, make_vocabulary(counts, config.vocab_size))
+    return path
