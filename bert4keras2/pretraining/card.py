@@ -85,7 +85,7 @@ def model_card(
         rows += [f"{progress.rate:,.0f} tokens per second, evaluation and saving included.", ""]
     if drawn:
         rows += ["![loss and accuracy](curve.png)", ""]
-    rows.append("All values of the run are in `pretraining.json`, and the whole history in `history.json`.")
+    rows.append("All values of the run and its whole history are in `pretraining.json`.")
     return "\n".join(rows)
 
 

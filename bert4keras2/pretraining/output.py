@@ -44,8 +44,8 @@ def save_result(
     """Write model, vocabulary, history, curve and card, and return what the run came to."""
     transformer.save_pretrained(config.output)
     _copy_vocabulary(config)
-    _write_text(config.output, "history.json", json.dumps(history, indent=1))
-    _write_text(config.output, "pretraining.json", json.dumps(config.values(), ensure_ascii=False, indent=1))
+    record = {"config": config.values(), "history": history}
+    _write_text(config.output, "pretraining.json", json.dumps(record, ensure_ascii=False, indent=1))
     drawn = _draw_curve(os.path.join(config.output, "curve.png"), history)
     card = model_card(config, objective, shards, transformer, history, progress, drawn)
     _write_text(config.output, "README.md", card)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterator
 
 import numpy as np
 
 __all__ = ["cut_texts", "pack"]
 
-# So many rows are open at a time: a text goes to the one that it fills best.
-OPEN_ROWS = 256
+# So many items are laid out together, the long ones first; so many rows are open at a time.
+WINDOW, OPEN_ROWS = 8192, 8192
 
 
-def cut_texts(lengths: np.ndarray, longest: int, shortest: int = 1) -> np.ndarray:
-    """Cut texts into pieces of equal size, no longer than allowed; no token is left out.
+def cut_texts(lengths: np.ndarray, longest: int, shortest: int = 1, even: bool = False) -> np.ndarray:
+    """Cut texts into pieces no longer than allowed; no token is left out.
 
     Args:
         lengths: (M,) tokens of each text.
         longest: tokens of a piece at most.
         shortest: texts with fewer tokens are left out.
+        even: all pieces of a text have nearly one size, as for rows with one piece each; otherwise all but the last
+            are as long as allowed, and a last one of less than a quarter takes half of the one before.
 
     Returns:
         (P, 3) int64: text, first token, number of tokens.
@@ -31,16 +34,21 @@ def cut_texts(lengths: np.ndarray, longest: int, shortest: int = 1) -> np.ndarra
     texts = np.flatnonzero(lengths >= max(shortest, 1))
     sizes = lengths[texts]
     counts = -(-sizes // longest)
-    text = np.repeat(texts, counts)
-    count, size = np.repeat(counts, counts), np.repeat(sizes, counts)
+    text, count, size = (np.repeat(part, counts) for part in (texts, counts, sizes))
     index = np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # Pieces differ by one token at most: a text of 130 is cut into 65 and 65, not into 126 and a rest of 4.
-    start, end = index * size // count, (index + 1) * size // count
+    if even:
+        bounds = [i * size // count for i in (index, index + 1)]
+    else:
+        rest = size - (count - 1) * longest
+        shared = np.where(4 * rest < longest, (longest + rest) // 2, rest)  # what the last piece gets
+        last = np.where(count > 1, size - shared, 0)  # where it begins
+        bounds = [np.where(i == count, size, np.where(i == count - 1, last, i * longest)) for i in (index, index + 1)]
+    start, end = bounds
     return np.stack([text, start, end - start], 1)
 
 
 def pack(sizes: np.ndarray, row_length: int) -> list[list[int]]:
-    """Put items into rows: each into the open row that has the least room that is still enough (best fit).
+    """Put items into rows: each into the open row that has the least room that is still enough (best fit decreasing).
 
     Args:
         sizes: (N,) positions that each item takes, special tokens included, in the order in which they come.
@@ -56,7 +64,7 @@ def pack(sizes: np.ndarray, row_length: int) -> list[list[int]]:
         raise ValueError(f"an item of {sizes.max()} positions does not fit into a row of {row_length}")
     rows: list[list[int]] = []
     open_rows: list[tuple[int, int]] = []  # (room, row), sorted
-    for item, size in enumerate(sizes.tolist()):
+    for item, size in _long_ones_first(sizes):
         place = bisect.bisect_left(open_rows, (size, -1))
         if place < len(open_rows):
             room, row = open_rows.pop(place)
@@ -69,3 +77,10 @@ def pack(sizes: np.ndarray, row_length: int) -> list[list[int]]:
         if room > size:
             bisect.insort(open_rows, (room - size, row))
     return rows
+
+
+def _long_ones_first(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield (item, size), window by window."""
+    for start in range(0, len(sizes), WINDOW):
+        order = start + np.argsort(-sizes[start : start + WINDOW], kind="stable")
+        yield from zip(order.tolist(), sizes[order].tolist(), strict=True)

@@ -133,9 +133,10 @@ class Packed(Objective):
     extra: ClassVar[int] = 2  # special tokens of a piece
 
     def plan(self, shards, random):
-        pieces = cut_texts(shards.lengths, self.length - self.extra, self.setup.shortest)
+        longest, packing = self.length - self.extra, self.setup.packing
+        pieces = cut_texts(shards.lengths, longest, self.setup.shortest, even=not packing)
         pieces = pieces[random.permutation(len(pieces))]
-        if not self.setup.packing:
+        if not packing:
             return list(pieces[:, None])
         rows = pack(pieces[:, 2] + self.extra, self.length)
         # The last rows hold what fitted nowhere: they are spread over the pass.

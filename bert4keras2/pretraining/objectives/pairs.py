@@ -27,7 +27,7 @@ class Pairs(Hiding, Packed):
     extra = 3
 
     def plan(self, shards, random):
-        pieces = cut_texts(shards.lengths, self.length - self.extra, max(2, self.setup.shortest))
+        pieces = cut_texts(shards.lengths, self.length - self.extra, max(2, self.setup.shortest), even=True)
         return list(pieces[random.permutation(len(pieces))][:, None])
 
     @property

@@ -1,0 +1,144 @@
+"""Whole runs: from text to a folder that loads, interrupted and gone on with, and what a configuration may say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bert4keras2 import build_transformer_model, load_tokenizer
+from bert4keras2.pretraining import PretrainingConfig, pretrain
+from bert4keras2.pretraining.command import main
+from bert4keras2.pretraining.config import read_file
+from bert4keras2.pretraining.data import Batches
+from bert4keras2.pretraining.optimizing import make_optimizer
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+RUN = {"steps": 7, "save_every": 3, "batch_size": 4, "row_length": 32, "vocab_size": 200, "held_out": 0.1, "progress": False}
+RUN |= SIZES
+
+
+def run(corpus, folder, **more):
+    return pretrain(PretrainingConfig.make({"corpus": [str(corpus)], "output": str(folder), **RUN, **more}))
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory):
+    """An uninterrupted run with dropout and accumulation."""
+    folder = tmp_path_factory.mktemp("whole") / "model"
+    return run(corpus, folder, dropout=0.1, accumulation=2), folder
+
+
+def test_the_folder_loads(whole, corpus):
+    result, folder = whole
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(result.history)
+    assert all(len(values) == 3 for values in result.history.values()) and result.tokens_per_second > 0
+    tokenizer = load_tokenizer(folder)
+    model = build_transformer_model(folder, with_mlm=True)
+    ids, segments = tokenizer.encode_batch(["科学家发现新的手机。", "老师。"])
+    scores = model.predict([ids, segments], verbose=0)
+    assert scores.shape == (2, ids.shape[1], tokenizer.vocab_size) and np.allclose(scores.sum(-1), 1, atol=1e-4)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "400 passages" in card and "roformer_v2" in card and f"{result.history['val_loss'][-1]:.4f}" in card
+    said = json.loads((folder / "pretraining.json").read_text(encoding="utf-8"))
+    assert said["history"] == result.history and PretrainingConfig.make(said["config"]).corpus == [str(corpus)]
+
+
+@pytest.mark.backend
+def test_an_interrupted_run_ends_with_the_same_weights(whole, corpus, tmp_path, monkeypatch):
+    from_number = Batches.from_number
+
+    def interrupted(stop):
+        def batches(self, start):
+            for number, batch in enumerate(from_number(self, start), start):
+                if number == stop and len(self.first_pass) > 50:
+                    raise KeyboardInterrupt
+                yield batch
+
+        return batches
+
+    folder = tmp_path / "model"
+    for stop in (9, 13):
+        monkeypatch.setattr(Batches, "from_number", interrupted(stop))
+        with pytest.raises(BaseException, match="|KeyboardInterrupt"):
+            run(corpus, folder, dropout=0.1, accumulation=2)
+        assert not (folder / "model.safetensors").exists() and (folder / "run" / "state.npz").exists()
+    monkeypatch.setattr(Batches, "from_number", from_number)
+    result = run(corpus, folder, dropout=0.1, accumulation=2)
+    assert (folder / "model.safetensors").read_bytes() == (whole[1] / "model.safetensors").read_bytes()
+    assert result.history == whole[0].history
+    # What is finished is not done again.
+    again = run(corpus, folder, dropout=0.1, accumulation=2)
+    assert again.history == result.history and again.tokens_per_second == 0
+
+
+def test_go_on_from_a_checkpoint(whole, corpus, tmp_path):
+    first = build_transformer_model(whole[1], with_mlm=True)
+    result = run(corpus, tmp_path / "more", start=str(whole[1]), steps=3, learning_rate=1e-9, objective="mlm")
+    assert result.history["val_loss"][-1] == pytest.approx(whole[0].history["val_loss"][-1], abs=0.5)
+    second = build_transformer_model(tmp_path / "more", with_mlm=True)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert load_tokenizer(tmp_path / "more").vocab_size == load_tokenizer(whole[1]).vocab_size
+
+
+# -- configurations ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"corpus": ["x"]}, "output is missing"),
+        ({"output": "x"}, "corpus is missing"),
+        ({"stepps": 3}, "'stepps': did you mean 'steps'"),
+        ({"zzz": 3}, "unknown key 'zzz'"),
+        ({"objective": "mlmm"}, "objective.*'mlm'"),
+        ({"recipe": "roformer"}, None),
+        ({"recipe": "roformerv2"}, "did you mean 'roformer_v2'"),
+        ({"steps": 0}, "steps"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"held_out": 2}, "held_out"),
+        ({"schedule": {"1": 1, "0": 0}}, "increase"),
+        ({"schedule": {"a": 1}}, "share of all steps"),
+        ({"precision": "fp16"}, "precision"),
+    ],
+)
+def test_what_a_configuration_may_say(values, words):
+    given = {"corpus": ["x"], "output": "y", **values} if "corpus" not in values and "output" not in values else values
+    if words is None:
+        PretrainingConfig.make(given)
+    else:
+        with pytest.raises(ValueError, match=words):
+            PretrainingConfig.make(given)
+
+
+def test_files(tmp_path):
+    (tmp_path / "a.toml").write_text('corpus = ["甲.txt"]\nsteps = 5\n', encoding="utf-8")
+    (tmp_path / "a.json").write_text('{"corpus": ["甲.txt"], "steps": 5}', encoding="utf-8")
+    assert read_file(tmp_path / "a.toml") == read_file(tmp_path / "a.json") == {"corpus": ["甲.txt"], "steps": 5}
+    (tmp_path / "b.toml").write_text("corpus = [", encoding="utf-8")
+    with pytest.raises(ValueError, match="not TOML"):
+        read_file(tmp_path / "b.toml")
+    with pytest.raises(FileNotFoundError, match="no configuration"):
+        read_file(tmp_path / "c.toml")
+
+
+def test_schedules_are_shares_of_the_steps():
+    config = PretrainingConfig.make({"corpus": ["x"], "output": "y", "steps": 1000, "learning_rate": 1.0, "optimizer": "adamw"})
+    schedule = make_optimizer(config)._learning_rate
+    assert [float(schedule(step)) for step in (0, 125, 500, 1000, 2000)] == pytest.approx([0, 0.5, 0.1, 0.01, 0.01], abs=1e-6)
+
+
+def test_command(tmp_path, capsys, corpus):
+    file = tmp_path / "run.toml"
+    file.write_text(f'corpus = ["{corpus}"]\nstepz = 3\n', encoding="utf-8")
+    assert main([str(file), "--output", "x"]) == 1
+    assert "did you mean 'steps'" in capsys.readouterr().err
+    (tmp_path / "empty.txt").write_text("\n")
+    assert main(["--corpus", str(tmp_path / "empty.txt"), "--output", str(tmp_path / "m"), "--no-progress"]) == 1
+    assert "empty" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert "--mask-rate" in shown and "--no-packing" in shown and "interrupted" in shown
