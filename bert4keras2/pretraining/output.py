@@ -55,8 +55,8 @@ def save_result(
 def _copy_vocabulary(config: PretrainingConfig) -> None:
     """Put the files of the vocabulary beside the weights."""
     if config.start is not None:
-        for path in companions(config.start):
-            shutil.copyfile(path, os.path.join(config.output, os.path.basename(path)))
+        for name in companions(config.start):
+            shutil.copyfile(os.path.join(config.start, name), os.path.join(config.output, name))
     else:
         target = os.path.join(config.output, VOCABULARY)
         if config.vocabulary and os.path.abspath(config.vocabulary) != os.path.abspath(target):
