@@ -15,6 +15,7 @@ COMMANDS = {
     "convert": ("bert4keras2.convert", "convert a checkpoint between TensorFlow's and Hugging Face's formats"),
     "migrate": ("bert4keras2.migrate.command", "move scripts from bert4keras to bert4keras2"),
     "pretrain": ("bert4keras2.pretraining.command", "pre-train a model from raw text"),
+    "distill": ("bert4keras2.pretraining.distillation.command", "let a small model learn from a large one"),
 }
 
 

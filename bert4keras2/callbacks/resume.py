@@ -21,7 +21,7 @@ class Resume(keras.callbacks.Callback):
     """Keeps the state of a training run on the disk; the same `fit` in a new process goes on from it.
 
     Kept are all variables of the model and its optimizer (slots, steps, seeds of dropout), the random generators of
-    Python and NumPy, the history, what other callbacks count (of EarlyStopping, ReduceLROnPlateau, ModelCheckpoint), the
+    Python and NumPy, the history, what other callbacks count (EarlyStopping, ReduceLROnPlateau, ModelCheckpoint), the
     epoch, and with `every` the batch. The file is written beside its place and renamed: a kill at any moment leaves a
     whole one, and what was trained after it is trained again.
 

@@ -91,8 +91,8 @@ def restore_variables(path: str, model: keras.Model, meta: dict[str, Any], value
     for variable, value, name in zip(variables, values, meta["paths"], strict=True):
         if tuple(variable.shape) != value.shape:
             raise StateError(
-                f"{path} has {name} of shape {value.shape}, and this model's {variable.path} is {tuple(variable.shape)}:"
-                " was the model or the optimizer changed? Remove the file to begin anew"
+                f"{path} has {name} of shape {value.shape}, and this model's {variable.path} is"
+                f" {tuple(variable.shape)}: was the model or the optimizer changed? Remove the file to begin anew"
             )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

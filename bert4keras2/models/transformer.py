@@ -144,11 +144,14 @@ class Transformer(Blocks, CheckpointMixin):
             inputs: tensors in the order of the model's inputs.
             last: (B, 1) positions whose hidden states alone go to the heads; all if None.
         """
-        token = _PASSES.set({**_PASSES.get(), id(self): _Pass(context, [None])})
+        states: list[Any] = []
+        token = _PASSES.set({**_PASSES.get(), id(self): _Pass(context, states)})
         try:
             x = self.apply_embeddings(inputs)
+            states.append(x)
             for index in range(self.config.num_hidden_layers):
                 x = self.apply_main_layers(x, index)
+                states.append(x)
             if last is not None:
                 x = keras.ops.take_along_axis(x, keras.ops.expand_dims(last, -1), axis=1)
             return self.apply_final_layers(x), context

@@ -99,8 +99,8 @@ def _lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:
                 number += 1
                 if len(line) > LONGEST_LINE:
                     raise CorpusError(
-                        f"{path}, line {number} is longer than {LONGEST_LINE:,} bytes: a corpus has one passage a line; "
-                        "cut the file into paragraphs or documents"
+                        f"{path}, line {number} is longer than {LONGEST_LINE:,} bytes: a corpus has one passage a line;"
+                        " cut the file into paragraphs or documents"
                     )
                 try:
                     text = line.decode("utf-8" if number > 1 and encoding == "utf-8-sig" else encoding)

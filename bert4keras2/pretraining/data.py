@@ -36,6 +36,10 @@ class Part:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def numbers(self, indices: Any) -> np.ndarray:
+        """Return which texts of the shards some texts are."""
+        return self._numbers[indices]
+
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return ids (N,) and flags (N,) of a text."""
         return self._shards[self._numbers[index]]
@@ -88,8 +92,8 @@ class Batches:
             raise ValueError(f"batch_size is a multiple of {objective.multiple} for objective {objective.name!r}")
         if len(self.first_pass) < rows:
             raise CorpusError(
-                f"the corpus fills {len(self.first_pass)} rows, and a batch takes {rows}: it is too small, or batch_size"
-                " too large"
+                f"the corpus fills {len(self.first_pass)} rows, and a batch takes {rows}: it is too small, or"
+                " batch_size too large"
             )
 
     def _plan(self, number: int) -> list[np.ndarray]:

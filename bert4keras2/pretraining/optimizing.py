@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from bert4keras2.optimizers import LAMB, Adam, Lion, PiecewiseLinear, extend_with_weight_decay
-from bert4keras2.pretraining.config import PretrainingConfig
+from bert4keras2.pretraining.recipes import Recipe
 
 __all__ = ["make_optimizer"]
 
 
-def make_optimizer(config: PretrainingConfig) -> Any:
+def make_optimizer(config: Any, recipe: Recipe | None = None) -> Any:
     """Return the optimizer of a configuration, with its schedule over the updates of the run.
 
     Args:
-        config: of the run.
+        config: of the run, with `steps` and `accumulation`.
+        recipe: optimizer, rate, decay and schedule; the configuration's own if None.
     """
-    recipe = config.published
+    recipe = config.published if recipe is None else recipe
     points = {round(share * config.steps): factor for share, factor in recipe.schedule.items()}
     rate = PiecewiseLinear(recipe.learning_rate, points)
     options: dict[str, Any] = {"weight_decay_rate": recipe.weight_decay, "exclude_from_weight_decay": recipe.exclude}

@@ -10,13 +10,10 @@ from typing import Any, NamedTuple
 from bert4keras2.checkpoints.folder import companions
 from bert4keras2.files import atomic_path
 from bert4keras2.pretraining.card import model_card
-from bert4keras2.pretraining.config import PretrainingConfig
-from bert4keras2.pretraining.objectives import Objective
 from bert4keras2.pretraining.progress import Progress
-from bert4keras2.pretraining.shards import Shards
 from bert4keras2.pretraining.texts import VOCABULARY
 
-__all__ = ["Result", "save_result"]
+__all__ = ["Result", "keep_vocabulary", "save_model"]
 
 
 class Result(NamedTuple):
@@ -33,36 +30,42 @@ class Result(NamedTuple):
     tokens_per_second: float
 
 
-def save_result(
-    config: PretrainingConfig,
-    objective: Objective,
-    shards: Shards,
+def save_model(
+    config: Any,
     transformer: Any,
+    source: str | None,
+    made: dict[str, Any],
     history: dict[str, list[float]],
     progress: Progress,
 ) -> Result:
-    """Write model, vocabulary, history, curve and card, and return what the run came to."""
-    transformer.save_pretrained(config.output)
-    _copy_vocabulary(config)
+    """Write model, vocabulary, history, curve and card, and return what the run came to.
+
+    Args:
+        config: of the run; its `output` is the folder.
+        transformer: the model.
+        source: the folder that the vocabulary's files come from; None if they are there.
+        made: what the card says of how it was made.
+        history: values by their names in the logs.
+        progress: what was noted along the way.
+    """
+    folder = config.output
+    transformer.save_pretrained(folder)
+    for name in companions(source) if source is not None else []:
+        shutil.copyfile(os.path.join(source, name), os.path.join(folder, name))
     record = {"config": config.values(), "history": history}
-    _write_text(config.output, "pretraining.json", json.dumps(record, ensure_ascii=False, indent=1))
-    drawn = _draw_curve(os.path.join(config.output, "curve.png"), history)
-    card = model_card(config, objective, shards, transformer, history, progress, drawn)
-    _write_text(config.output, "README.md", card)
-    return Result(config.output, history, progress.rate)
+    _write_text(folder, "pretraining.json", json.dumps(record, ensure_ascii=False, indent=1))
+    drawn = _draw_curve(os.path.join(folder, "curve.png"), history)
+    _write_text(folder, "README.md", model_card(folder, transformer, made, history, progress.rate, drawn))
+    return Result(folder, history, progress.rate)
 
 
-def _copy_vocabulary(config: PretrainingConfig) -> None:
-    """Put the files of the vocabulary beside the weights."""
-    if config.start is not None:
-        for name in companions(config.start):
-            shutil.copyfile(os.path.join(config.start, name), os.path.join(config.output, name))
-    else:
-        target = os.path.join(config.output, VOCABULARY)
-        if config.vocabulary and os.path.abspath(config.vocabulary) != os.path.abspath(target):
-            shutil.copyfile(config.vocabulary, target)
-        said = {"do_lower_case": True, "tokenizer_class": "BertTokenizer"}
-        _write_text(config.output, "tokenizer_config.json", json.dumps(said, indent=1))
+def keep_vocabulary(path: str, folder: str) -> None:
+    """Put a vocabulary into a folder, with what transformers has to know of it."""
+    target = os.path.join(folder, VOCABULARY)
+    if os.path.abspath(path) != os.path.abspath(target):
+        shutil.copyfile(path, target)
+    said = {"do_lower_case": True, "tokenizer_class": "BertTokenizer"}
+    _write_text(folder, "tokenizer_config.json", json.dumps(said, indent=1))
 
 
 def _write_text(folder: str, name: str, text: str) -> None:

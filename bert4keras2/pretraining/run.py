@@ -15,10 +15,10 @@ from bert4keras2.pretraining.corpus import CorpusError
 from bert4keras2.pretraining.data import Batches, split_texts
 from bert4keras2.pretraining.objectives import OBJECTIVES, Objective, Setup
 from bert4keras2.pretraining.optimizing import make_optimizer
-from bert4keras2.pretraining.output import Result, save_result
+from bert4keras2.pretraining.output import Result, keep_vocabulary, save_model
 from bert4keras2.pretraining.progress import Progress
 from bert4keras2.pretraining.shards import Shards
-from bert4keras2.pretraining.texts import prepare_texts
+from bert4keras2.pretraining.texts import VOCABULARY, prepare_texts
 from bert4keras2.training.model import Model
 
 __all__ = ["pretrain"]
@@ -71,8 +71,35 @@ def pretrain(config: PretrainingConfig) -> Result:
         trainee = build(config, objective)
     finally:
         keras.config.set_dtype_policy(policy)
-    history, progress = train(config, objective, shards, trainee)
-    return save_result(config, objective, shards, trainee.transformer, history, progress)
+    names = [tensor.name for tensor in trainee.model.inputs]
+    texts, held_out = split_texts(shards, config.held_out, config.seed)
+    batches = Batches(texts, objective, names, config.batch_size, config.seed)
+    history, progress = train(config, batches, evaluation_data(config, objective, held_out, names), trainee.model)
+    if config.start is None:
+        keep_vocabulary(config.vocabulary or os.path.join(config.output, VOCABULARY), config.output)
+    made = _made(config, objective, shards)
+    return save_model(config, trainee.transformer, config.start, made, history, progress)
+
+
+def _made(config: PretrainingConfig, objective: Objective, shards: Shards) -> dict[str, Any]:
+    """Return what the card says of how a model was made."""
+    recipe, manifest = config.published, shards.manifest
+    names = [os.path.basename(path) for path in manifest["files"]]
+    rows = "several texts each" if objective.pieces_of_rows else "one text each"
+    return {
+        "texts": f"{manifest['passages']:,} passages, {manifest['tokens']:,} tokens, of {', '.join(names[:8])}"
+        + (", ..." if len(names) > 8 else ""),
+        "kept for evaluation": f"{config.held_out:.2%} of the texts",
+        "began with": "random weights" if config.start is None else os.path.basename(os.path.normpath(config.start)),
+        "objective": f"{objective.name}: {objective.summary}",
+        "rows": f"{config.row_length} positions, {rows}",
+        "hidden": f"{config.mask_rate:.0%} of the tokens, whole words, decided by {recipe.mask_decision}",
+        "updates": f"{config.steps:,} of {config.batch_size * config.accumulation} rows",
+        "optimizer": f"{recipe.optimizer}, rate {recipe.learning_rate:g}, decay {recipe.weight_decay:g}",
+        "schedule": ", ".join(f"{share:.1%} of the steps: {factor:g}" for share, factor in recipe.schedule.items()),
+        "precision, seed": f"{config.precision}, {config.seed}",
+        "recipe": f"{config.recipe}, after {recipe.source}",
+    }
 
 
 def build(config: PretrainingConfig, objective: Objective) -> Trainee:
@@ -93,27 +120,33 @@ def build(config: PretrainingConfig, objective: Objective) -> Trainee:
     transformer = construct()
     if objective.pieces_of_rows and transformer.config.position == "absolute":
         transformer = construct(custom_position_ids=True)  # each text counts its own
+    return Trainee(transformer, compile_objective(objective, transformer, make_optimizer(config)))
+
+
+def compile_objective(objective: Objective, transformer: Any, optimizer: Any) -> Model:
+    """Return the model that `fit` trains: an objective's graph around a model proper, with its losses."""
     inputs, outputs = objective.graph(transformer)
     model = Model(inputs, outputs)
     parts = objective.losses()
     model.compile(
-        make_optimizer(config),
+        optimizer,
         loss={name: loss for name, (loss, _) in parts.items()},
         metrics={name: [metric] for name, (_, metric) in parts.items() if metric is not None},
         loss_weights=dict(objective.weights) or None,
     )
-    return Trainee(transformer, model)
+    return model
 
 
-def train(
-    config: PretrainingConfig, objective: Objective, shards: Shards, trainee: Trainee
-) -> tuple[dict[str, list[float]], Progress]:
-    """Train, from where an interrupted run stopped, and return the history, and what was noted."""
-    model = trainee.model
-    names = [tensor.name for tensor in model.inputs]
-    texts, held_out = split_texts(shards, config.held_out, config.seed)
-    batches = Batches(texts, objective, names, config.batch_size, config.seed)
-    validation = evaluation_data(config, objective, held_out, names)
+def train(config: Any, batches: Batches, validation: Any, model: Model) -> tuple[dict[str, list[float]], Progress]:
+    """Train, from where an interrupted run stopped, and return the history, and what was noted.
+
+    Args:
+        config: with `steps`, `accumulation`, `save_every`, `batch_size`, `row_length`, `output`, `progress` and
+            `tensorboard`.
+        batches: what is learnt from.
+        validation: (inputs, targets), or None.
+        model: a compiled model.
+    """
     resume = Resume(os.path.join(config.output, "run"))
     resume.restore(model)
     per_epoch = config.save_every * config.accumulation
@@ -123,11 +156,10 @@ def train(
     callbacks = [progress, resume]
     if config.tensorboard:
         callbacks.insert(0, keras.callbacks.TensorBoard(config.tensorboard, write_graph=False))
+    # Epochs between two states on the disk, and the rest of the steps as one more.
+    whole = total // per_epoch
     try:
-        # Whole epochs, and the rest of the steps as one more.
-        for first, last, steps in ((resume.epoch, total // per_epoch, per_epoch), (None, None, total % per_epoch)):
-            first = total // per_epoch if first is None else first
-            last = first + 1 if last is None else last
+        for first, last, steps in ((resume.epoch, whole, per_epoch), (whole, whole + 1, total % per_epoch)):
             if steps and first < last and done < total:
                 model.fit(
                     batches.from_number(first * per_epoch),

@@ -36,9 +36,7 @@ def prepare_texts(config: PretrainingConfig) -> tuple[Any, Shards]:
     else:
         tokenizer = Tokenizer(config.vocabulary or _own_vocabulary(config, reading), do_lower_case=True)
     folder = config.shards or os.path.join(config.output, "shards")
-    shards = tokenize_corpus(
-        config.corpus, tokenizer, folder, config.words, config.workers, config.progress, **reading
-    )
+    shards = tokenize_corpus(config.corpus, tokenizer, folder, config.words, config.workers, config.progress, **reading)
     return tokenizer, shards
 
 

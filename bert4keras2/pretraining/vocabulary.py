@@ -49,7 +49,9 @@ def make_vocabulary(counts: Counter[str], size: int, characters: float = 0.9995)
     fixed = list(dict.fromkeys([*SPECIAL, *SPELLING]))
     if size <= len(fixed):
         raise ValueError(f"vocab_size={size} is too small: {len(fixed)} tokens are special, or spell ASCII words")
-    single = {word: n for word, n in counts.items() if len(word) == 1 and (is_cjk_character(word) or is_punctuation(word))}
+    single = {
+        word: n for word, n in counts.items() if len(word) == 1 and (is_cjk_character(word) or is_punctuation(word))
+    }
     wanted, covered = characters * sum(single.values()), 0
     chosen = dict.fromkeys(fixed)
     for character, count in _most_common(single):
@@ -67,4 +69,3 @@ def make_vocabulary(counts: Counter[str], size: int, characters: float = 0.9995)
 def _most_common(counts: dict[str, int]) -> list[tuple[str, int]]:
     """Return pairs by falling count; ties by code points, so that the order never depends on how words came."""
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-

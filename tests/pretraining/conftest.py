@@ -44,7 +44,10 @@ def groups(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tokenizer(corpus):
     """A tokenizer of the corpus' characters."""
-    return Tokenizer(make_vocabulary(count_words(corpus.read_text(encoding="utf-8").split("\n")), 300, characters=1.0), do_lower_case=True)
+    return Tokenizer(
+        make_vocabulary(count_words(corpus.read_text(encoding="utf-8").split("\n")), 300, characters=1.0),
+        do_lower_case=True,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,9 @@ def test_parallel_and_resumed_shards_are_the_same(small, corpus, tokenizer, tmp_
     with pytest.raises(CorpusError, match="was not finished"):
         Shards(cut)
     made = []
-    monkeypatch.setattr(tokenize, "write_shard", lambda folder, number, texts: (made.append(number), write(folder, number, texts))[1])
+    monkeypatch.setattr(
+        tokenize, "write_shard", lambda folder, number, texts: (made.append(number), write(folder, number, texts))[1]
+    )
     tokenize_corpus(corpus, tokenizer, cut, progress=False)
     assert made[0] == 2 and len(made) == len(Shards(one).manifest["shards"]) - 2
     names = sorted(path.name for path in one.iterdir())
@@ -157,7 +159,9 @@ def test_a_corpus_that_changed(small, corpus, tokenizer, tmp_path):
     (tmp_path / "c.txt").write_text(text, encoding="utf-8")
     with pytest.raises(CorpusError, match="words cut otherwise"):
         tokenize_corpus(tmp_path / "c.txt", tokenizer, tmp_path / "s", words="tokens", progress=False)
-    other = type(tokenizer)({token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "一"])})
+    other = type(tokenizer)(
+        {token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "一"])}
+    )
     with pytest.raises(CorpusError, match="another vocabulary"):
         tokenize_corpus(tmp_path / "c.txt", other, tmp_path / "s", progress=False)
 

@@ -87,10 +87,7 @@ def test_no_text_sees_another(trial, tokenizer, name):
     token = one.names.index(next(n for n in one.names if n.endswith("Token")))
     changed[token][second] = np.where(inputs[token][second] > 4, 5, inputs[token][second])
     before, after = one.scores(inputs)["tokens"], one.scores(changed)["tokens"]
-    if "Hidden" in arrays:
-        own = np.take_along_axis(arrays["Text"], arrays["Hidden"], 1)
-    else:
-        own = arrays["Text"]
+    own = np.take_along_axis(arrays["Text"], arrays["Hidden"], 1) if "Hidden" in arrays else arrays["Text"]
     same, other = own[row] == 1, own[row] == 2
     np.testing.assert_allclose(after[row, same], before[row, same], atol=2e-5)
     assert other.any() and np.abs(after[row, other] - before[row, other]).max() > 1e-3
@@ -177,7 +174,9 @@ def test_simbert_rows(trial, group_shards, tokenizer, shards):
     for even in (0, 2):
         parts = []
         for row in (even, even + 1):
-            first, second = (arrays["Token"][row, (arrays["Segment"][row] == s) & (arrays["Token"][row] > 4)] for s in (0, 1))
+            first, second = (
+                arrays["Token"][row, (arrays["Segment"][row] == s) & (arrays["Token"][row] > 4)] for s in (0, 1)
+            )
             parts.append((first.tolist(), second.tolist()))
             assert (targets["tokens"][row][targets["tokens"][row] >= 0][:-1] == second).all()
         assert parts[0] == parts[1][::-1]
@@ -216,7 +215,7 @@ def test_pseudo_summary_by_hand():
 
 def test_summaries_and_rests_divide_a_document(trial, shards, tokenizer):
     one = trial("t5_pegasus")
-    rows = [row for row in one.batches.first_pass[:6]]
+    rows = list(one.batches.first_pass[:6])
     inputs, targets = one.objective.batch(one.batches.texts, rows, None)
     for row, ((text, start, size),) in enumerate(rows):
         source, labels = inputs["Encoder-Input-Token"][row], targets["tokens"][row]
@@ -256,7 +255,10 @@ def test_replicas_share_a_batch(trial, shards):
 def test_held_out_texts_are_others(shards, group_shards):
     for all_texts in (shards, group_shards):
         learn, evaluate = split_texts(all_texts, 0.2, 0)
-        own = {id(part): {all_texts[n][0].tobytes() + bytes(str(n), "ascii") for n in part._numbers} for part in (learn, evaluate)}
+        own = {
+            id(part): {all_texts[n][0].tobytes() + bytes(str(n), "ascii") for n in part._numbers}
+            for part in (learn, evaluate)
+        }
         assert not own[id(learn)] & own[id(evaluate)] and len(learn) + len(evaluate) == len(all_texts)
         assert 0.1 < len(evaluate) / len(all_texts) < 0.3
     assert not (np.add.reduceat(np.isin(np.arange(180), evaluate._numbers), np.arange(0, 180, 3)) % 3).any()

@@ -10,12 +10,20 @@ import pytest
 from bert4keras2 import build_transformer_model, load_tokenizer
 from bert4keras2.pretraining import PretrainingConfig, pretrain
 from bert4keras2.pretraining.command import main
-from bert4keras2.pretraining.config import read_file
 from bert4keras2.pretraining.data import Batches
 from bert4keras2.pretraining.optimizing import make_optimizer
+from bert4keras2.pretraining.settings import read_file
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-RUN = {"steps": 7, "save_every": 3, "batch_size": 4, "row_length": 32, "vocab_size": 200, "held_out": 0.1, "progress": False}
+RUN = {
+    "steps": 7,
+    "save_every": 3,
+    "batch_size": 4,
+    "row_length": 32,
+    "vocab_size": 200,
+    "held_out": 0.1,
+    "progress": False,
+}
 RUN |= SIZES
 
 
@@ -125,9 +133,13 @@ def test_files(tmp_path):
 
 
 def test_schedules_are_shares_of_the_steps():
-    config = PretrainingConfig.make({"corpus": ["x"], "output": "y", "steps": 1000, "learning_rate": 1.0, "optimizer": "adamw"})
+    config = PretrainingConfig.make(
+        {"corpus": ["x"], "output": "y", "steps": 1000, "learning_rate": 1.0, "optimizer": "adamw"}
+    )
     schedule = make_optimizer(config)._learning_rate
-    assert [float(schedule(step)) for step in (0, 125, 500, 1000, 2000)] == pytest.approx([0, 0.5, 0.1, 0.01, 0.01], abs=1e-6)
+    assert [float(schedule(step)) for step in (0, 125, 500, 1000, 2000)] == pytest.approx(
+        [0, 0.5, 0.1, 0.01, 0.01], abs=1e-6
+    )
 
 
 def test_command(tmp_path, capsys, corpus):

@@ -1,4 +1,4 @@
-"""ELECTRA: a small model fills hidden tokens in, the model proper tells which tokens were replaced (arXiv:2003.10555)."""
+"""ELECTRA: a small model fills hidden tokens in, the model proper tells which were replaced (arXiv:2003.10555)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Replace(Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, ids, places, labels, scores):
-        """Return ids with drawn tokens (B, T), and (B, T): 1 where one differs from the text, 0 elsewhere, -1 for padding.
+        """Return ids with drawn tokens (B, T), and 1 where one differs from the text, -1 for padding, else 0 (B, T).
 
         Args:
             ids: (B, T), with hidden tokens.
@@ -73,7 +73,7 @@ class ReplacedTokens(Hiding, Packed):
         return arrays, {"tokens": masked.labels, "replaced": masked.labels}
 
     def graph(self, transformer: Any) -> Graph:
-        """Return the graph from rows to the generator's scores and to (B, T, 2): the model's scores, and what is right."""
+        """Return the graph from rows to the generator's scores, and (B, T, 2): the model's, and what is right."""
         inputs, context = self.context(transformer)
         hidden = self.hidden_input()
         labels = keras.Input((self.masking.per_row,), dtype="int32", name="Input-Label")
@@ -83,7 +83,9 @@ class ReplacedTokens(Hiding, Packed):
 
         ids, *rest = transformer.inputs
         found, replaced = Replace(pad_id=self.tokenizer.pad_id, name="Replace")(ids, hidden, labels, scores)
-        again = dataclasses.replace(context, heads=lambda x: heads.replaced(transformer, x), collected={}, crosses=set())
+        again = dataclasses.replace(
+            context, heads=lambda x: heads.replaced(transformer, x), collected={}, crosses=set()
+        )
         judged, _ = transformer.run(again, [found, *rest])
         return [*inputs, hidden, labels], {
             "tokens": scores,

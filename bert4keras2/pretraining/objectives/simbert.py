@@ -39,8 +39,8 @@ class SimBERT(Objective):
         groups = [group for group in np.split(np.arange(len(shards)), starts[1:]) if len(group) > 1]
         if not groups:
             raise CorpusError(
-                "objective 'simbert' learns from texts that say the same, and the corpus has none: pass JSON Lines with "
-                "a list of such texts in each line, and name its key with group_field"
+                "objective 'simbert' learns from texts that say the same, and the corpus has none: pass JSON Lines"
+                " with a list of such texts in each line, and name its key with group_field"
             )
         rows = []
         for index in random.permutation(len(groups)):

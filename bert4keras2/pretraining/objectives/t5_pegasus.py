@@ -93,7 +93,7 @@ class PseudoSummary(Objective):
         return rows
 
     def batch(self, shards: Any, rows: list, random: Any) -> Batch:
-        """Return the arrays of documents without their summaries (B, T), of summaries (B, S), and what follows there."""
+        """Return the arrays of documents without their summaries (B, T), of summaries, and what follows (B, S)."""
         pad, start, end = self.tokenizer.pad_id, self.tokenizer.start_id, self.tokenizer.end_id
         source = np.full((len(rows), self.length), pad, np.int32)
         target = np.full((len(rows), self.target_length), pad, np.int32)
