@@ -16,6 +16,7 @@ COMMANDS = {
     "migrate": ("bert4keras2.migrate.command", "move scripts from bert4keras to bert4keras2"),
     "pretrain": ("bert4keras2.pretraining.command", "pre-train a model from raw text"),
     "distill": ("bert4keras2.pretraining.distillation.command", "let a small model learn from a large one"),
+    "shrink": ("bert4keras2.pretraining.shrink_command", "cut a model's vocabulary, blocks and width"),
 }
 
 

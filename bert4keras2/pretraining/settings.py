@@ -154,8 +154,8 @@ def _add(parser: argparse.ArgumentParser, one: dataclasses.Field) -> None:
     name = f"--{one.name.replace('_', '-')}"
     if kind == "bool":
         settings["action"] = argparse.BooleanOptionalAction
-    elif kind == "list[str]":
-        settings["nargs"] = "+"
+    elif kind.startswith("list"):
+        settings |= {"nargs": "+", "type": int if "int" in kind else str}
     elif kind.startswith("dict"):
         settings |= {"type": json.loads, "metavar": "JSON"}
     else:

@@ -181,8 +181,8 @@ def _projection(transformer: Any, block: int, part: str) -> Any:
     config = transformer.config
     if config.block != "attention" or config.attention_norm != "post":
         raise ValueError(
-            "kind='attention' compares keys and values of blocks that attend to the states before them as they are; those"
-            f" of a {config.family} model are normalised first, or are gated units: take kind='hidden'"
+            "kind='attention' compares keys and values of blocks that attend to the states before them as they are;"
+            f" those of a {config.family} model are normalised first, or are gated units: take kind='hidden'"
         )
     name = transformer.prefixed(f"{transformer.block_name(block)}-MultiHeadSelfAttention")
     return getattr(transformer.layers[name], part)

@@ -1,0 +1,146 @@
+"""`shrink`: a smaller model from a released one, by its vocabulary, its blocks and its width."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from bert4keras2.checkpoints.folder import companions, find_vocabulary
+from bert4keras2.models import build_transformer_model
+from bert4keras2.pretraining.corpus import corpus_files, read_passages
+from bert4keras2.pretraining.settings import Settings, about
+from bert4keras2.pretraining.texts import VOCABULARY
+from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
+
+__all__ = ["ShrinkSettings", "Shrunk", "shrink"]
+
+SIZES = ("hidden_size", "num_attention_heads", "intermediate_size", "embedding_size")
+
+
+@dataclass(frozen=True)
+class ShrinkSettings(Settings):
+    """What is cut; `python -m bert4keras2 shrink --help` tells the meaning of each value."""
+
+    source: str = about("folder of the model")
+    output: str = about("folder of the smaller one")
+    corpus: list[str] | None = about("texts whose tokens are counted: files, patterns, folders", None)
+    vocab_size: int | None = about("tokens that are kept: special ones, and the most common of the corpus", None)
+    blocks: list[int] | None = about("the blocks that are kept, from 0 on; their order is as given", None)
+    hidden_size: int | None = about("width (weights are cut or repeated, and rescaled: train it afterwards)", None)
+    num_attention_heads: int | None = about("heads of a block", None)
+    intermediate_size: int | None = about("width within feed-forward networks", None)
+    embedding_size: int | None = about("width of the token embeddings, if it is not that of the model", None)
+    field: str = about("the key of texts in JSON Lines", "text")
+    encoding: str = about("encoding of the files", "utf-8")
+    progress: bool = about("show progress bars", True)
+
+    def __post_init__(self) -> None:
+        self.check_numbers()
+        if (self.vocab_size is None) != (not self.corpus):
+            raise ValueError("vocab_size and corpus belong together: the most common tokens of the corpus are kept")
+        if not (self.vocab_size or self.blocks or any(getattr(self, name) for name in SIZES)):
+            raise ValueError(f"nothing is to be cut: give vocab_size with corpus, blocks, or one of {', '.join(SIZES)}")
+        if self.blocks is not None and (not self.blocks or len(set(self.blocks)) < len(self.blocks)):
+            raise ValueError(f"blocks are different numbers from 0 on, not {self.blocks!r}")
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """What was cut.
+
+    Attributes:
+        folder: of the smaller model.
+        parameters: before and after.
+        coverage: share of the corpus' tokens that the smaller vocabulary has; 1 if it is the whole one.
+    """
+
+    folder: str
+    parameters: tuple[int, int]
+    coverage: float = 1.0
+
+
+def shrink(settings: ShrinkSettings) -> Shrunk:
+    """Write a smaller model, with its vocabulary, into a folder.
+
+    Args:
+        settings: what is cut.
+
+    Raises:
+        CorpusError: if the corpus is empty or damaged.
+        ValueError: if the model has no such block, its vocabulary is no vocab.txt, or sizes do not fit together.
+    """
+    options: dict[str, Any] = {}
+    kept, coverage, tokenizer = None, 1.0, None
+    if settings.vocab_size is not None:
+        tokenizer = load_tokenizer(settings.source)
+        kept, coverage = kept_tokens(settings, tokenizer)
+        options["keep_tokens"] = kept
+    whole = _build(settings.source)
+    before = whole.model.count_params()
+    sizes = {name: value for name in SIZES if (value := getattr(settings, name)) is not None}
+    if sizes:
+        options |= {**sizes, "autoresize_weights": True}
+    cut = _build(settings.source, **options) if options else whole
+    if settings.blocks is not None:
+        cut = _with_blocks(settings.source, cut, settings.blocks, options)
+    os.makedirs(settings.output, exist_ok=True)
+    cut.save_pretrained(settings.output)
+    for name in companions(settings.source):
+        shutil.copyfile(os.path.join(settings.source, name), os.path.join(settings.output, name))
+    if kept is not None and tokenizer is not None:
+        tokens = tokenizer.ids_to_tokens(kept)
+        save_vocab(os.path.join(settings.output, VOCABULARY), {token: index for index, token in enumerate(tokens)})
+    return Shrunk(settings.output, (before, cut.model.count_params()), coverage)
+
+
+def _build(source: str, **options: Any) -> Any:
+    return build_transformer_model(source, with_mlm=True, return_keras_model=False, progress=False, **options)
+
+
+def kept_tokens(settings: ShrinkSettings, tokenizer: Any) -> tuple[list[int], float]:
+    """Return the ids that are kept, in their order, and the share of the corpus' tokens that they are."""
+    vocabulary, _ = find_vocabulary(settings.source)
+    if vocabulary is None or not isinstance(tokenizer, Tokenizer):
+        raise ValueError(
+            f"{settings.source} has no vocab.txt: other vocabularies (SentencePiece, tokenizer.json) hold rules besides"
+            " tokens, and cannot be cut so"
+        )
+    assert settings.corpus is not None and settings.vocab_size is not None
+    counts: Counter[int] = Counter()
+    passages = read_passages(corpus_files(settings.corpus), field=settings.field, encoding=settings.encoding)
+    for passage in tqdm(passages, desc="counting", unit=" passages", unit_scale=True, disable=not settings.progress):
+        for text in passage.texts:
+            counts.update(tokenizer._body_ids(text))
+    special = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id}
+    if settings.vocab_size <= len(special):
+        raise ValueError(f"vocab_size={settings.vocab_size} leaves no room beside {len(special)} special tokens")
+    common = [token for token, _ in counts.most_common() if token not in special]
+    kept = sorted({*special, *common[: settings.vocab_size - len(special)]})
+    total = sum(counts.values())
+    covered = sum(counts[token] for token in kept if token != tokenizer.unk_id)
+    return kept, covered / total if total else 1.0
+
+
+def _with_blocks(source: str, whole: Any, blocks: Sequence[int], options: dict[str, Any]) -> Any:
+    """Return a model with some blocks of another one."""
+    count = whole.config.num_hidden_layers
+    wrong = [block for block in blocks if not 0 <= block < count]
+    if wrong:
+        raise ValueError(f"blocks={list(blocks)}: the model has blocks 0 to {count - 1}, and no {wrong[0]}")
+    if whole.config.share_blocks:
+        raise ValueError("all blocks of this model are one: there is none to be taken away")
+    cut = _build(source, **options, num_hidden_layers=len(blocks))
+    for new, old in enumerate(blocks):
+        for name, layer in whole.layers.items():
+            start = whole.prefixed(f"{whole.block_name(old)}-")
+            if name.startswith(start):
+                target = cut.layers.get(cut.prefixed(f"{cut.block_name(new)}-") + name[len(start) :])
+                if target is not None:
+                    target.set_weights(layer.get_weights())
+    return cut
