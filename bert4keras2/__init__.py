@@ -6,8 +6,9 @@
     model = build_transformer_model(folder)    # a Keras model, with its weights
 
 What most scripts need is here; the rest is in `backend` (Keras as scripts import it), `models`, `tokenizers`, `layers`,
-`optimizers`, `training`, `snippets` (data, files), `decoders` (generation), `embeddings` (sentence vectors),
-`checkpoints`, `metrics` and `clue`. All of it is imported at first use. On the command line: bert4keras2 --help
+`optimizers`, `training`, `callbacks`, `snippets` (data, files), `decoders` (generation), `embeddings` (sentence
+vectors), `pretraining`, `checkpoints`, `metrics` and `clue`. All of it is imported at first use. On the command line:
+bert4keras2 --help
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what is looked up below, for type checkers and editors
     from bert4keras2 import backend as backend
+    from bert4keras2 import callbacks as callbacks
     from bert4keras2 import checkpoints as checkpoints
     from bert4keras2 import clue as clue
     from bert4keras2 import decoders as decoders
@@ -25,6 +27,7 @@ if TYPE_CHECKING:  # what is looked up below, for type checkers and editors
     from bert4keras2 import metrics as metrics
     from bert4keras2 import models as models
     from bert4keras2 import optimizers as optimizers
+    from bert4keras2 import pretraining as pretraining
     from bert4keras2 import snippets as snippets
     from bert4keras2 import tokenizers as tokenizers
     from bert4keras2 import training as training
@@ -54,8 +57,8 @@ _EXPORTS = {
     "set_seed": "bert4keras2.functional.seeds",
 }
 _MODULES = (
-    "backend", "checkpoints", "clue", "decoders", "embeddings", "layers", "metrics", "models", "optimizers", "snippets",
-    "tokenizers", "training",
+    "backend", "callbacks", "checkpoints", "clue", "decoders", "embeddings", "layers", "metrics", "models",
+    "optimizers", "pretraining", "snippets", "tokenizers", "training",
 )  # fmt: skip
 
 __all__ = [

@@ -25,12 +25,12 @@ class Resume(keras.callbacks.Callback):
     epoch, and with `every` the batch. The file is written beside its place and renamed: a kill at any moment leaves a
     whole one, and what was trained after it is trained again.
 
-    That the run ends with the weights of an uninterrupted one takes data in the same order. Arrays and DataGenerators
-    with `seed=` come so; others have to see to it themselves. keras.callbacks.BackupAndRestore keeps weights and epochs
-    alone.
+    That the run ends with the weights of an uninterrupted one takes data that come in the same order in each epoch, or
+    begin with the epoch and batch that `restore` finds. keras.callbacks.BackupAndRestore keeps weights and epochs.
 
     Args:
         folder: where the state is kept, for one run; it is made. It stays after the run: remove it to train anew.
+        reads_only: restore, but keep nothing: for all but one of the processes that train one model.
         every: keep the state after so many batches, too; otherwise at the end of each epoch. On resuming, the batches
             of the epoch that were trained on are read and passed over.
 
@@ -43,8 +43,9 @@ class Resume(keras.callbacks.Callback):
         StateError: on resuming, if the file is damaged or of another model.
     """
 
-    def __init__(self, folder: str | os.PathLike, every: int | None = None):
+    def __init__(self, folder: str | os.PathLike, every: int | None = None, reads_only: bool = False):
         super().__init__()
+        self.reads_only = reads_only
         self.path = os.path.join(os.fspath(folder), STATE)
         self.every = None if every is None else whole_number("every", every, 1)
         self.epoch = self.batch = 0
@@ -132,6 +133,8 @@ class Resume(keras.callbacks.Callback):
             self._random = None
 
     def _save(self, epoch: int, batch: int) -> None:
+        if self.reads_only:
+            return
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         history = self.model.history
         meta = {"epoch": epoch, "batch": batch, "random": save_random()}
@@ -168,9 +171,13 @@ def pass_over(model: keras.Model, batches: int) -> None:
     """
     step, left = model.train_function, [batches]
 
+    def put(function: Any) -> None:
+        # Not by the model's own class, which tells scripts that this function is not for them to replace.
+        keras.Model.__setattr__(model, "train_function", function)
+
     def passing(*args: Any) -> Any:
         if left[0] <= 0:
-            model.train_function = step
+            put(step)
             return step(*args)
         *state, data = args
         for _ in range(model.steps_per_execution):
@@ -180,4 +187,4 @@ def pass_over(model: keras.Model, batches: int) -> None:
         logs = model.get_metrics_result()
         return (logs, *state) if state else logs
 
-    model.train_function = passing
+    put(passing)

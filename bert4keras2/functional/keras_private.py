@@ -33,6 +33,9 @@ NAMES = {
     "_call_has_training_arg": "whether a subclass's call takes training=",
     "_compute_loss": "compute_loss for subclasses whose own takes fewer arguments, as train_step calls it",
     "_initial_epoch": "with which epoch fit begins, as Keras' BackupAndRestore says it too",
+    "_maybe_symbolic_build": "on TensorFlow, fails to look at a first batch that several processes share",
+    "_distribute_strategy": "the strategy that a model was built under, None without one",
+    "_symbolic_build": "what creates the variables of losses and metrics for a batch",
     "_loss_tracker": "the metric behind 'loss' in the logs",
     "_jit_compile": "whether XLA was decided upon, which the public property decides when asked",
     "_trainable_variables": "a layer's own variables, without those of layers within it",
@@ -145,6 +148,37 @@ def set_raw_values(variables: Iterable[Any], values: Iterable[Any]) -> None:
     """Put arrays into variables as they are, their places on devices included, all of them or, interrupted, none."""
     # One call of C: an interrupt, or another thread, comes before or after it.
     deque(map(setattr, variables, repeat("_value"), values), maxlen=0)
+
+
+def several_workers(model: Any) -> bool:
+    """Whether, on TensorFlow, several processes train a model together."""
+    strategy = model._distribute_strategy
+    if strategy is None:
+        return False
+    import tensorflow as tf
+
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def build_for_workers(model: Any, iterator: Any) -> bool:
+    """Create a model's metrics for this process' own part of a first batch, if several processes train it.
+
+    Args:
+        model: the model.
+        iterator: what `fit` or `evaluate` on TensorFlow go through; None if there is none.
+
+    Returns:
+        Whether it was done: only under TensorFlow's strategy for several processes.
+    """
+    if iterator is None or keras.backend.backend() != "tensorflow" or not several_workers(model):
+        return False
+    strategy = model.distribute_strategy
+    for _, _, batches in iterator:
+        batch = keras.tree.map_structure(lambda x: strategy.experimental_local_results(x)[0], next(batches))
+        with strategy.scope():
+            model._symbolic_build(data_batch=batch)
+        break
+    return True
 
 
 def begin_with_epoch(model: Any, epoch: int | None) -> None:

@@ -19,9 +19,12 @@ from bert4keras2.pretraining.output import Result, keep_vocabulary, save_model
 from bert4keras2.pretraining.progress import Progress
 from bert4keras2.pretraining.shards import Shards
 from bert4keras2.pretraining.texts import VOCABULARY, prepare_texts
+from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.model import Model
 
 __all__ = ["pretrain"]
+
+ALONE = Distribution()
 
 
 class Trainee(NamedTuple):
@@ -53,7 +56,10 @@ def pretrain(config: PretrainingConfig) -> Result:
         StateError: if the state of an interrupted run is damaged, or of another model.
         ValueError: if the parts of the configuration do not fit together.
     """
-    tokenizer, shards = prepare_texts(config)
+    distribution = distribute() if config.distribute else ALONE
+    if config.progress and config.distribute and distribution.is_first:
+        print(f"training on {distribution.description}")
+    tokenizer, shards = prepare_texts(config, wait=not distribution.is_first)
     recipe = config.published
     objective = OBJECTIVES[recipe.objective](
         Setup(
@@ -68,13 +74,19 @@ def pretrain(config: PretrainingConfig) -> Result:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        trainee = build(config, objective)
+        with distribution.scope():
+            trainee = build(config, objective)
+        distribution.attach(trainee.model)
     finally:
         keras.config.set_dtype_policy(policy)
     names = [tensor.name for tensor in trainee.model.inputs]
     texts, held_out = split_texts(shards, config.held_out, config.seed)
-    batches = Batches(texts, objective, names, config.batch_size, config.seed)
-    history, progress = train(config, batches, evaluation_data(config, objective, held_out, names), trainee.model)
+    rows = config.batch_size * distribution.batch_factor
+    batches = Batches(texts, objective, names, rows, config.seed, distribution.share)
+    validation = evaluation_data(config, objective, held_out, names)
+    history, progress = train(config, batches, validation, trainee.model, distribution)
+    if not distribution.is_first:
+        return Result(config.output, history, progress.rate)
     if config.start is None:
         keep_vocabulary(config.vocabulary or os.path.join(config.output, VOCABULARY), config.output)
     made = _made(config, objective, shards)
@@ -137,7 +149,9 @@ def compile_objective(objective: Objective, transformer: Any, optimizer: Any) ->
     return model
 
 
-def train(config: Any, batches: Batches, validation: Any, model: Model) -> tuple[dict[str, list[float]], Progress]:
+def train(
+    config: Any, batches: Batches, validation: Any, model: Model, distribution: Distribution = ALONE
+) -> tuple[dict[str, list[float]], Progress]:
     """Train, from where an interrupted run stopped, and return the history, and what was noted.
 
     Args:
@@ -146,13 +160,15 @@ def train(config: Any, batches: Batches, validation: Any, model: Model) -> tuple
         batches: what is learnt from.
         validation: (inputs, targets), or None.
         model: a compiled model.
+        distribution: which processes share the work.
     """
-    resume = Resume(os.path.join(config.output, "run"))
+    resume = Resume(os.path.join(config.output, "run"), reads_only=not distribution.is_first)
     resume.restore(model)
     per_epoch = config.save_every * config.accumulation
     total = config.steps * config.accumulation
     done = min(resume.epoch * per_epoch, total)
-    progress = Progress(total, done, config.batch_size * config.row_length, config.progress)
+    tokens = config.batch_size * config.row_length * distribution.replicas
+    progress = Progress(total, done, tokens, config.progress and distribution.is_first)
     callbacks = [progress, resume]
     if config.tensorboard:
         callbacks.insert(0, keras.callbacks.TensorBoard(config.tensorboard, write_graph=False))

@@ -13,7 +13,16 @@ from bert4keras2.files import atomic_path, read_json
 from bert4keras2.pretraining.corpus import CorpusError
 from bert4keras2.pretraining.words import CONTINUES
 
-__all__ = ["MANIFEST", "Shards", "Tokenized", "checksum", "read_manifest", "write_manifest", "write_shard"]
+__all__ = [
+    "MANIFEST",
+    "Shards",
+    "Tokenized",
+    "checksum",
+    "is_complete",
+    "read_manifest",
+    "write_manifest",
+    "write_shard",
+]
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -104,6 +113,11 @@ def read_manifest(folder: str) -> dict[str, Any] | None:
             " and tokenize the corpus again"
         )
     return manifest
+
+
+def is_complete(folder: str) -> bool:
+    """Whether a folder holds finished shards."""
+    return bool((read_manifest(folder) or {}).get("complete"))
 
 
 class Shards:

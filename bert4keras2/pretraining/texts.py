@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from tqdm import tqdm
 
 from bert4keras2.pretraining.config import PretrainingConfig
 from bert4keras2.pretraining.corpus import corpus_files, read_passages
-from bert4keras2.pretraining.shards import Shards
+from bert4keras2.pretraining.shards import Shards, is_complete
 from bert4keras2.pretraining.tokenize import tokenize_corpus
 from bert4keras2.pretraining.vocabulary import count_words, make_vocabulary
 from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
@@ -19,23 +20,28 @@ __all__ = ["VOCABULARY", "prepare_texts"]
 VOCABULARY = "vocab.txt"
 
 
-def prepare_texts(config: PretrainingConfig) -> tuple[Any, Shards]:
+def prepare_texts(config: PretrainingConfig, wait: bool = False) -> tuple[Any, Shards]:
     """Return the tokenizer and the shards of a run; what is there already is not made again.
 
     Args:
         config: of the run.
+        wait: until another process has made them.
 
     Raises:
         CorpusError: if the corpus is empty, damaged, or has changed since shards were made from it.
         FileNotFoundError: if a vocabulary or a checkpoint is missing.
     """
     os.makedirs(config.output, exist_ok=True)
+    folder = config.shards or os.path.join(config.output, "shards")
+    while wait and not is_complete(folder):
+        time.sleep(0.5)
     reading = {"field": config.field, "group_field": config.group_field, "encoding": config.encoding}
     if config.start is not None:
         tokenizer = load_tokenizer(config.start)
     else:
         tokenizer = Tokenizer(config.vocabulary or _own_vocabulary(config, reading), do_lower_case=True)
-    folder = config.shards or os.path.join(config.output, "shards")
+    if wait:
+        return tokenizer, Shards(folder)
     shards = tokenize_corpus(config.corpus, tokenizer, folder, config.words, config.workers, config.progress, **reading)
     return tokenizer, shards
 

@@ -12,15 +12,18 @@ from bert4keras2.training.adversarial import (
     gradient_penalty,
     virtual_adversarial_training,
 )
+from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.flooding import flooding
 from bert4keras2.training.step import LossTransform, TrainingStep
 from bert4keras2.training.techniques import add_loss_transform, plain_training
 
 __all__ = [
+    "Distribution",
     "LossTransform",
     "TrainingStep",
     "add_loss_transform",
     "adversarial_training",
+    "distribute",
     "flooding",
     "gradient_penalty",
     "plain_training",

@@ -20,7 +20,7 @@ from bert4keras2.training.jax_steps import LastingValues
 from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.recompute import recompute_layers
-from bert4keras2.training.step import LossTransform, train_with_transforms, with_followers
+from bert4keras2.training.step import LossTransform, introduce, train_with_transforms, with_followers
 
 __all__ = ["Model"]
 
@@ -80,6 +80,7 @@ class Model(ClassicMethods, LastingValues, keras.Model):
         args, kwargs = with_display(2, args, kwargs, callbacks=True)
         args, kwargs = with_followers(self.loss_transforms, args, kwargs)
         given = by_name("fit", x, y, *args, **kwargs)
+        introduce(given.get("callbacks"))
         with self._fed(given, "fit", "train_function", "steps_per_epoch"):
             return super().fit(**given)
 
@@ -130,6 +131,10 @@ class Model(ClassicMethods, LastingValues, keras.Model):
             self._feeding = Feeding(self)
         return self._feeding.call(given, use, function, steps)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if not keras_private.build_for_workers(self, iterator):
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
     # -- steps -----------------------------------------------------------------------------------------------
 
     def train_step(self, *args: Any) -> Any:
@@ -153,6 +158,9 @@ class Model(ClassicMethods, LastingValues, keras.Model):
         return self._reported(super().test_step(*args))
 
     def _reported(self, result: Any) -> Any:
+        if keras.backend.backend() == "tensorflow" and keras_private.several_workers(self):
+            # Keras takes the mean over processes along the first axis.
+            return keras.tree.map_structure(lambda value: keras.ops.reshape(value, (1,)), result)
         if keras.backend.backend() != "jax":
             return result
         logs, state = result

@@ -19,7 +19,7 @@ from bert4keras2.training.gradients import (
     value_of,
 )
 
-__all__ = ["LossTransform", "TrainingStep", "replaced", "train_with_transforms", "with_followers"]
+__all__ = ["LossTransform", "TrainingStep", "introduce", "replaced", "train_with_transforms", "with_followers"]
 
 # A function of the values of a step's variables that returns the loss and what else came out of the pass.
 LossFunction = Callable[[list[Any]], tuple[Any, Any]]
@@ -326,3 +326,16 @@ def with_followers(
     if len(args) > place:
         return (*args[:place], callbacks, *args[place + 1 :]), kwargs
     return args, {**kwargs, "callbacks": callbacks}
+
+
+def introduce(callbacks: Any) -> None:
+    """Let callbacks that keep what others count know those: `follow` is called with all of them.
+
+    Args:
+        callbacks: of `fit`.
+    """
+    listed = isinstance(callbacks, keras.callbacks.CallbackList)
+    given = callbacks.callbacks if listed else keras.tree.flatten(callbacks)
+    for callback in given:
+        if hasattr(callback, "follow"):
+            callback.follow(list(given))
