@@ -184,7 +184,6 @@ def pass_over(model: keras.Model, batches: int) -> None:
             left[0] -= 1
             if keras.backend.backend() != "torch":  # an iterator; on PyTorch the batches themselves
                 next(data)
-        logs = model.get_metrics_result()
-        return (logs, *state) if state else logs
+        return ({}, *state) if state else {}
 
     put(passing)
