@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -154,3 +158,28 @@ def test_command(tmp_path, capsys, corpus):
         main(["--help"])
     shown = capsys.readouterr().out
     assert "--mask-rate" in shown and "--no-packing" in shown and "interrupted" in shown
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(corpus, tmp_path):
+    """Killed ten times without warning, the command ends with the weights of one that was not."""
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in RUN.items() if name != "progress")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def start(folder):
+        command = [sys.executable, "-m", "bert4keras2", "pretrain", "--corpus", str(corpus), "--output", str(folder)]
+        command += [*options.split(), "--no-progress", "--dropout", "0.1", "--steps", "40", "--save-every", "2"]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    begun = time.time()
+    assert start(tmp_path / "whole").wait(300) == 0
+    seconds = time.time() - begun
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        process = start(tmp_path / "cut")
+        time.sleep(seconds * random.uniform(0.3, 0.95))
+        process.kill()
+        process.wait()
+    assert start(tmp_path / "cut").wait(300) == 0
+    whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
