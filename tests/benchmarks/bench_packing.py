@@ -60,7 +60,8 @@ def main() -> None:
                 rates[packing].append(tokens / (time.perf_counter() - start))
     ratio = statistics.median(a / b for a, b in zip(rates[True], rates[False], strict=True))
     packed, padded = (statistics.median(rates[packing]) for packing in (True, False))
-    print(f"{keras.backend.backend()}, {arguments.precision}: packed {packed:,.0f} tokens/s, padded {padded:,.0f}; {ratio:.2f}")
+    kind = f"{keras.backend.backend()}, {arguments.precision}"
+    print(f"{kind}: packed {packed:,.0f} tokens/s, padded {padded:,.0f} tokens/s, ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":
