@@ -50,7 +50,10 @@ class Resume(keras.callbacks.Callback):
         self.every = None if every is None else whole_number("every", every, 1)
         self.epoch = self.batch = 0
         self.history: dict[str, list[float]] = {}
-        self._random: dict[str, Any] | None = None
+        # Of the random generators: where they stood when the epoch began, and where the run was interrupted.
+        self._random: list[dict[str, Any]] | None = None
+        self._epoch_random: dict[str, Any] = {}
+        self._due = False
         self._kept: dict[str, Any] | None = None
         self._restored: Any = None
         self._others: list[Any] = []
@@ -94,26 +97,32 @@ class Resume(keras.callbacks.Callback):
             pass_over(self.model, self.batch)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Keep the state between two epochs; after a restart, give back what others reset at the beginning."""
+        """After a restart, give back what others reset at the beginning."""
+        self._due = self._kept is None and epoch > self._current
         if self._kept is not None:
             history, kept = self.model.history, self._kept["history"]
             history.epoch, history.history = kept["epoch"], kept["history"]
             for callback, state in zip(self._others, self._kept["callbacks"], strict=False):
                 vars(callback).update(state)
             self._kept = None
-            if not self._passed:
-                self._restore_random()
-        elif epoch > self._current:
+        if self._random:
+            restore_random(self._random[0])
+        if epoch > self._current:
             self._passed = 0
-            self._save(epoch, 0)
-        self._current = epoch
+        self._current, self._epoch_random = epoch, save_random()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Keep the state before the first batch of an epoch: its order is drawn then, and no batch is trained."""
+        if self._random and batch >= self._passed:
+            restore_random(self._random[1])
+            self._random = None
+        if self._due:
+            self._due = False
+            self._save(self._current, 0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep the state, if it is time."""
-        if batch + 1 <= self._passed:
-            if batch + 1 == self._passed:
-                self._restore_random()
-        elif self.every and (batch + 1) % self.every == 0:
+        if self.every and batch + 1 > self._passed and (batch + 1) % self.every == 0:
             self._save(self._current, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -127,17 +136,13 @@ class Resume(keras.callbacks.Callback):
             self.history = self.model.history.history
         keras_private.begin_with_epoch(self.model, None)  # a further `fit` in this process says itself where it begins
 
-    def _restore_random(self) -> None:
-        if self._random is not None:
-            restore_random(self._random)
-            self._random = None
-
     def _save(self, epoch: int, batch: int) -> None:
         if self.reads_only:
             return
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         history = self.model.history
-        meta = {"epoch": epoch, "batch": batch, "random": save_random()}
+        now = save_random()
+        meta = {"epoch": epoch, "batch": batch, "random": [now if epoch > self._current else self._epoch_random, now]}
         meta["history"] = {"epoch": history.epoch, "history": _plain(history.history)}
         meta["callbacks"] = [_counted(callback) for callback in self._others]
         save_state(self.path, self.model, meta)
