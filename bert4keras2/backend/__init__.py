@@ -32,6 +32,7 @@ from bert4keras2.functional.losses import (
 )
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.seeds import set_seed
+from bert4keras2.old_names import lookup
 from bert4keras2.training.model import Model
 
 __all__ = [
@@ -69,3 +70,5 @@ __all__ = [
 
 # What old scripts branch on: Keras is `keras` itself, whatever the environment variable TF_KERAS says.
 is_tf_keras = False
+# Names of earlier releases are looked up in the table.
+__getattr__ = lookup(__name__)

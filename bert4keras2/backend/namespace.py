@@ -1,8 +1,8 @@
-"""The `keras` that scripts import from `bert4keras2.backend`: Keras 3, with our `Model` in its two usual places.
+"""The `keras` that scripts import from `bert4keras2.backend`: Keras 3, with our classes in their usual places.
 
-Keras itself is left as it is: attribute access is forwarded, and only `keras.Model`, `keras.models.Model`,
-`keras.models.load_model`, which takes files of any name, and `keras.backend`, which is `K`, are ours; losses and
-metrics that were renamed have their old names too.
+Keras itself is left as it is: attribute access is forwarded, and only these are ours: `Model`, `Sequential` and
+`load_model`, which take files of any name; `Callback` and `ModelCheckpoint` of `keras.callbacks`; `multi_gpu_model` of
+`keras.utils`; `keras.backend`, which is `K`; losses and metrics that were renamed have their old names too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import keras as _keras
 
 from bert4keras2.backend.keras2.k import K
 from bert4keras2.keras_names import RENAMED
-from bert4keras2.training.model import Model
+from bert4keras2.models.parallel import multi_gpu_model
+from bert4keras2.training.callbacks import Callback, ModelCheckpoint
+from bert4keras2.training.model import Model, Sequential
 from bert4keras2.training.saving import load_model
 
 __all__ = ["keras"]
@@ -43,6 +45,19 @@ def _with_old_names(name: str) -> types.ModuleType:
     return _Forwarding(module, {old: getattr(module, new) for old, new in RENAMED[f"keras.{name}"].items()})
 
 
-_models = _Forwarding(_keras.models, {"Model": Model, "load_model": load_model})
+_callbacks = _Forwarding(_keras.callbacks, {"Callback": Callback, "ModelCheckpoint": ModelCheckpoint})
+_models = _Forwarding(_keras.models, {"Model": Model, "Sequential": Sequential, "load_model": load_model})
+_utils = _Forwarding(_keras.utils, {"multi_gpu_model": multi_gpu_model})
 _renamed = {name: _with_old_names(name) for name in ("losses", "metrics")}
-keras = _Forwarding(_keras, {"Model": Model, "models": _models, "backend": K, **_renamed})
+keras = _Forwarding(
+    _keras,
+    {
+        "Model": Model,
+        "Sequential": Sequential,
+        "utils": _utils,
+        "models": _models,
+        "callbacks": _callbacks,
+        "backend": K,
+        **_renamed,
+    },
+)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.checkpoints.formats.by_name import copy_by_name
 from bert4keras2.checkpoints.formats.keras3 import check_archive, check_hdf5, is_weights, naming
 from bert4keras2.checkpoints.loader import CheckpointMismatchError
 from bert4keras2.checkpoints.readers import open_checkpoint
@@ -20,7 +21,9 @@ __all__ = ["load_weights"]
 KERAS_SUFFIX = ".weights.h5"
 
 
-def load_weights(model: Any, path: str, skip_mismatch: bool, keras_load: Callable[..., None], **kwargs: Any) -> None:
+def load_weights(
+    model: Any, path: str, skip_mismatch: bool, keras_load: Callable[..., None], by_name: bool = False, **kwargs: Any
+) -> None:
     """Fill a Keras model from a weight file of Keras 3, Keras 2 or tf.keras.
 
     Args:
@@ -28,6 +31,7 @@ def load_weights(model: Any, path: str, skip_mismatch: bool, keras_load: Callabl
         path: the file, or the prefix of a tf.keras checkpoint.
         skip_mismatch: leave layers as they are that the file lacks or holds in another shape.
         keras_load: keras.Model.load_weights of the model.
+        by_name: load layers that have a namesake in the file, and leave all others as they are.
         **kwargs: passed on to it.
 
     Raises:
@@ -35,9 +39,21 @@ def load_weights(model: Any, path: str, skip_mismatch: bool, keras_load: Callabl
         ValueError: if the file does not fit the model.
     """
     if _is_keras3(path):
+        if by_name:
+            check_hdf5(path)
+            with tempfile.TemporaryDirectory() as folder:
+                own = os.path.join(folder, f"model{KERAS_SUFFIX}")
+                model.save_weights(own)
+                copy_by_name(path, own, skip_mismatch)
+                keras_load(own, **kwargs)
+            return
         _load_keras3(path, lambda p: keras_load(p, skip_mismatch=skip_mismatch, **kwargs))
         return
     if path.endswith(".keras"):
+        if by_name:
+            raise CheckpointMismatchError(
+                f"{path} is a whole model: by_name=True reads weight files; load the model, and save_weights of it"
+            )
         check_archive(path)
         with naming(path):
             keras_load(path, skip_mismatch=skip_mismatch, **kwargs)
@@ -45,7 +61,11 @@ def load_weights(model: Any, path: str, skip_mismatch: bool, keras_load: Callabl
     with open_checkpoint(path) as reader:
         if reader.format == "keras2_hdf5":
             stored = dict(reader.layers())
-            pairs = _by_name(model, stored, path, skip_mismatch)
+            pairs = _by_name(model, stored, path, skip_mismatch, by_name)
+        elif by_name:
+            raise CheckpointMismatchError(
+                f"{path} is a {reader.format} file, whose layers go by their order: load it without by_name=True"
+            )
         elif reader.format == "tensorflow_objects":
             pairs = _by_order(model, reader.layers(), path)
         else:
@@ -94,12 +114,22 @@ def _weighted_layers(model: Any) -> list[Any]:
     return [layer for layer in model.layers if layer.weights]
 
 
-def _by_name(model: Any, stored: dict[str, list[str]], path: str, skip: bool) -> list[tuple[Any, str]]:
-    """Pair variables with stored names, layer by layer; the order within a layer is that of Keras 2."""
+def _by_name(model: Any, stored: dict[str, list[str]], path: str, skip: bool, partial: bool) -> list[tuple[Any, str]]:
+    """Pair variables with stored names, layer by layer; the order within a layer is that of Keras 2.
+
+    Args:
+        model: the model.
+        stored: the names of weights by those of layers.
+        path: the file, for messages.
+        skip: leave layers out that do not fit.
+        partial: leave layers out that the file lacks.
+    """
     layers = _weighted_layers(model)
     missing = [layer.name for layer in layers if not stored.get(layer.name)]
     names = {layer.name for layer in layers}
     left = [name for name, weights in stored.items() if weights and name not in names]
+    if partial and len(missing) < len(layers):
+        missing = []
     if (
         missing
         and len(missing) == len(left)

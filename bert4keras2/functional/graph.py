@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 
 from bert4keras2.functional import keras_private
+from bert4keras2.old_names import current_arguments
 
-__all__ = ["NodeMethods", "search_layer"]
+__all__ = ["NodeMethods", "current_layer_name", "search_layer"]
 
 
-def search_layer(inputs: Any, name: str, exclude_from: Iterable[Any] | None = None) -> Any:
+def search_layer(inputs: Any, name: str, exclude_from: Iterable[Any] | None = None, **old: Any) -> Any:
     """Return the layer of a name that a symbolic tensor was computed with, or None.
 
     Args:
         inputs: a symbolic tensor or a list of them, such as `model.output`; or a layer.
         name: the layer's name; layers inside of models that were called on the way are found too.
         exclude_from: layers (or their names) not to walk through; a set is extended by the layers that were visited.
+        **old: arguments of earlier releases: exclude, which is `exclude_from`.
 
     Raises:
         TypeError: if `inputs` is not symbolic, as inside of a running layer.
     """
+    if old:
+        exclude_from = current_arguments("search_layer", old)["exclude_from"]
     seen = exclude_from if isinstance(exclude_from, set) else set(exclude_from or ())
     pending: list[Any] = []
     for item in keras.tree.flatten(inputs):
@@ -68,6 +74,55 @@ class NodeMethods:
     def get_input_at(self, node_index: int) -> Any:
         """Return the symbolic input of one of the layer's calls; arguments as for `get_output_at`."""
         return _one(_numbered(self, node_index).inputs)
+
+    @property
+    def output_mask(self) -> Any:
+        """The symbolic mask of the layer's output in its first call, None without one; a list for several outputs."""
+        return _one([keras_private.mask_of(tensor) for tensor in _numbered(self, 0).outputs])
+
+    @property
+    def input_mask(self) -> Any:
+        """The symbolic mask of the layer's input in its first call, as `output_mask`."""
+        return _one([keras_private.mask_of(tensor) for tensor in _numbered(self, 0).inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the layer's output in its first call, with None for sizes that vary; a list for several."""
+        return _one([tuple(tensor.shape) for tensor in _numbered(self, 0).outputs])
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the layer's input in its first call, as `output_shape`."""
+        return _one([tuple(tensor.shape) for tensor in _numbered(self, 0).inputs])
+
+
+def current_layer_name(name: str, known: Iterable[str]) -> str | None:
+    """Return what a layer with a name of earlier releases is called today, with a warning; None for other names.
+
+    The first releases counted blocks from 1 and called them encoders; blocks that share their layers have no numbers.
+
+    Args:
+        name: a name that no layer has.
+        known: the names of a model's layers.
+    """
+    known = set(known)
+    match = re.fullmatch(r"(.*)(Encoder|Transformer)-(\d+)-(.+)", name)
+    if not match:
+        return None
+    prefix, old, number, part = match.groups()
+    shared = f"{prefix}Transformer-{part}"
+    if shared in known:
+        warnings.warn(
+            f"the blocks of this model share the layer {shared!r}: its output in block i is get_output_at(i)",
+            UserWarning,
+            stacklevel=3,
+        )
+        return shared
+    today = f"{prefix}Transformer-{int(number) - 1}-{part}"
+    if old == "Encoder" and today in known:
+        warnings.warn(f"layer {name!r} is called {today!r} today", UserWarning, stacklevel=3)
+        return today
+    return None
 
 
 def _numbered(layer: Any, index: int) -> keras_private.Call:

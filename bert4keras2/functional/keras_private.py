@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ NAMES = {
     "_distribute_strategy": "the strategy that a model was built under, None without one",
     "_symbolic_build": "what creates the variables of losses and metrics for a batch",
     "_loss_tracker": "the metric behind 'loss' in the logs",
+    "_compile_config": "what a model was compiled with: saving to HDF5 takes the optimizer out of it",
     "_jit_compile": "whether XLA was decided upon, which the public property decides when asked",
     "_trainable_variables": "a layer's own variables, without those of layers within it",
     "_non_trainable_variables": "the same of those that are not trained",
@@ -207,6 +209,18 @@ def track_loss(model: Any, loss: Any, size: Any) -> None:
 def xla_is_undecided(model: Any) -> bool:
     """Whether nothing has yet decided if a model is compiled by XLA."""
     return model._jit_compile is None
+
+
+@contextmanager
+def compile_arguments_kept(model: Any) -> Iterator[None]:
+    """Give a model back what it was compiled with, which Keras takes apart while it writes HDF5 files."""
+    known = getattr(model, "_compile_config", None)
+    arguments = dict(known.config) if known is not None else {}
+    try:
+        yield
+    finally:
+        if known is not None:
+            known.config.update(arguments)
 
 
 def recomputed_layers(model: Any) -> Iterator[Any]:

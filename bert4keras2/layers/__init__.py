@@ -22,6 +22,7 @@ from bert4keras2.layers.pooling import (
 )
 from bert4keras2.layers.position import PositionEmbedding, RotaryPosition, SinusoidalPositionEmbedding
 from bert4keras2.layers.relative_position import RelativePositionEmbedding, RelativePositionEmbeddingT5
+from bert4keras2.old_names import came_along, lookup
 
 __all__ = [
     "Add",
@@ -55,3 +56,6 @@ __all__ = [
     "padding_mask",
     "unilm_mask",
 ]
+# A star import brings along what it brought in bert4keras; names that it does not have are looked up in the table.
+__all__ += [name for name in came_along("layers") if name not in globals()]
+__getattr__ = lookup(__name__)

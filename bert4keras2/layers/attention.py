@@ -9,6 +9,7 @@ from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import align, most_negative, normalize_scores, rotate
 from bert4keras2.layers.base import Layer, register, serialize_initializer
+from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["MultiHeadAttention", "attend"]
 
@@ -200,6 +201,7 @@ class MultiHeadAttention(Layer):
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ):
+        attention_scale = take_old_arguments("MultiHeadAttention", kwargs).get("attention_scale", attention_scale)
         super().__init__(**kwargs)
         self.heads, self.head_size = heads, head_size
         self.out_dim = out_dim or heads * head_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import isfunction
 from typing import Any
 
 import keras
@@ -21,11 +22,29 @@ class Layer(NodeMethods, keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Return the layer of a configuration.
+
+        Where a string of it is the name of one of Keras' functions, as "add" is, the reader of HDF5 files has put the
+        function in its place.
+        """
+        return super().from_config({key: _name_again(value) for key, value in config.items()})
+
     def dense(self, name: str, units: int, input_dim: int, **kwargs: Any) -> keras.layers.Dense:
         """Create and build a Dense child called `name` for inputs of width `input_dim`."""
         child = keras.layers.Dense(units, name=name, dtype=self.dtype_policy, **kwargs)
         child.build((None, input_dim))
         return child
+
+
+# The package in which Keras defines its layers, and the functions that make some of them.
+KERAS_LAYERS = keras.layers.Layer.__module__.rpartition(".")[0]
+
+
+def _name_again(value: Any) -> Any:
+    """Return the name of a function that makes one of Keras' layers, anything else as it is."""
+    return value.__name__ if isfunction(value) and value.__module__.startswith(KERAS_LAYERS) else value
 
 
 def activation_config(activation: Any) -> Any:

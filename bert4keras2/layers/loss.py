@@ -7,10 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional.torch_tensors import forgiving, plain
 from bert4keras2.layers.base import Layer, register
 from bert4keras2.layers.running_means import LayerMeans
 
-__all__ = ["Loss"]
+__all__ = ["AddedLoss", "Loss"]
 
 
 @register
@@ -31,8 +32,8 @@ class Loss(Layer):
 
     def call(self, inputs, mask=None):
         """Add the loss and return the chosen inputs."""
-        loss = self.compute_loss(keras.tree.map_structure(_as_float, inputs), mask)
-        self.add_loss(loss)
+        loss = self.compute_loss(forgiving(keras.tree.map_structure(_as_float, inputs)), forgiving(mask))
+        self.add_loss(plain(loss))
         return self._select(inputs)
 
     def compute_loss(self, inputs, mask=None):
@@ -56,7 +57,7 @@ class Loss(Layer):
         """
         if not name:
             raise ValueError(f"{self.name}.add_metric() needs a name, such as name='accuracy'")
-        self._means.update(name, value)
+        self._means.update(name, plain(value))
 
     @property
     def metrics(self) -> list[Any]:
@@ -82,6 +83,30 @@ class Loss(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "output_axis": self.output_axis}
+
+
+@register
+class AddedLoss(Loss):
+    """Add a tensor of the graph to what `fit` minimises, or show it: how `model.add_loss(tensor)` of Keras 2 goes on.
+
+    Args:
+        metric: show the tensor's running mean under this name, and leave the loss as it is.
+    """
+
+    def __init__(self, metric: str | None = None, **kwargs: Any):
+        super().__init__(output_axis=kwargs.pop("output_axis", 0), **kwargs)
+        self.metric = metric
+
+    def compute_loss(self, inputs, mask=None):
+        """Return the mean of the second input; the first one is handed on."""
+        value = ops.mean(inputs[1])
+        if self.metric is None:
+            return value
+        self.add_metric(value, name=self.metric)
+        return ops.zeros_like(value)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "metric": self.metric}
 
 
 def _as_float(tensor: Any) -> Any:

@@ -15,6 +15,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["LayerNormalization", "ScaleOffset"]
 
@@ -142,7 +143,7 @@ class LayerNormalization(ScaleOffset):
     """
 
     def __init__(self, zero_mean: bool = True, unit_variance: bool = True, epsilon: float | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(**take_old_arguments("LayerNormalization", kwargs), **kwargs)
         self.zero_mean, self.unit_variance = zero_mean, unit_variance
         self.epsilon = 1e-12 if epsilon is None else epsilon
 

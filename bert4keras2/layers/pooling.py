@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import KerasTensor, ops
+from keras import KerasTensor, Operation, ops
 
 from bert4keras2.functional.functions import align, most_negative
 from bert4keras2.layers.base import Layer, register
@@ -81,6 +81,25 @@ class Concatenate1D(Layer):
 
 
 @register
+class _Parts(Operation):
+    """The parts of a batch; in a functional graph, where the batch's size is not known, as an operation of its own."""
+
+    def __init__(self, parts: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.parts = parts
+
+    def call(self, x):
+        size = -(-ops.shape(x)[0] // self.parts)
+        return [x[k * size : (k + 1) * size] for k in range(self.parts)]
+
+    def compute_output_spec(self, x):
+        return [KerasTensor((None, *x.shape[1:]), dtype=x.dtype) for _ in range(self.parts)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"parts": self.parts, "name": self.name}
+
+
+@register
 class BatchSplit(Layer):
     """Cut a batch into parts of nearly equal size, the first parts being the larger ones.
 
@@ -94,16 +113,13 @@ class BatchSplit(Layer):
 
     def call(self, inputs):
         """Return a list of `parts` tensors whose batch sizes add up to that of `inputs`."""
-        size = -(-ops.shape(inputs)[0] // self.parts)
-        return [inputs[k * size : (k + 1) * size] for k in range(self.parts)]
+        return _Parts(self.parts).call(inputs)
 
     def compute_mask(self, inputs, previous_mask=None):
-        if previous_mask is None:
-            return None
-        return self.call(previous_mask)
+        return None if previous_mask is None else _Parts(self.parts)(previous_mask)
 
     def compute_output_spec(self, inputs):
-        return [KerasTensor((None, *inputs.shape[1:]), dtype=inputs.dtype) for _ in range(self.parts)]
+        return _Parts(self.parts).compute_output_spec(inputs)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "parts": self.parts}

@@ -18,6 +18,7 @@ from typing import Any
 
 from bert4keras2.files import atomic_path
 from bert4keras2.migrate.constructs import Note
+from bert4keras2.migrate.notebook import migrate_notebook
 from bert4keras2.migrate.rewrite import migrate_source
 
 __all__ = ["main"]
@@ -48,7 +49,12 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a script, or a folder, which is searched for *.py")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a script, a notebook, or a folder, which is searched for *.py and *.ipynb",
+    )
     parser.add_argument("--write", action="store_true", help="change the files; the old ones stay beside as *.orig")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--all", action="store_true", help="also rewrite Keras imports of scripts without bert4keras")
@@ -85,20 +91,19 @@ def _files(paths: Sequence[str]) -> Iterator[Path]:
 
 def _one(path: Path, write: bool, always: bool) -> dict[str, Any]:
     """Return the report on one file, a dict for --json."""
+    notebook = path.suffix == ".ipynb"
     report: dict[str, Any] = {"path": str(path), "changed": False, "diff": "", "notes": [], "error": None, "status": 0}
-    if path.suffix == ".ipynb":
-        report["skipped"] = "notebooks are not rewritten: export it as a script (jupyter nbconvert --to script)"
-        return report
     try:
         raw = path.read_bytes()
     except OSError as error:
         return {**report, "error": f"cannot be read: {error.strerror}", "status": 2}
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        encoding = "utf-8" if notebook else tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
         source = raw.decode(encoding)
     except (SyntaxError, UnicodeDecodeError) as error:
-        return {**report, "error": f"cannot be read as Python source: {error}", "status": 1}
-    result = migrate_source(source, always)
+        kind = "a notebook" if notebook else "Python source"
+        return {**report, "error": f"cannot be read as {kind}: {error}", "status": 1}
+    result = (migrate_notebook if notebook else migrate_source)(source, always, _beside(path))
     if result.error is not None:
         report["notes"] = [asdict(result.error)]
         return {**report, "error": "left alone", "status": 1}
@@ -113,6 +118,13 @@ def _one(path: Path, write: bool, always: bool) -> dict[str, Any]:
             except OSError as error:
                 return {**report, "changed": False, "error": f"cannot be written: {error}", "status": 2}
     return report
+
+
+def _beside(path: Path) -> set[str]:
+    """Return the names of modules beside a file, and beside the folder that it is in."""
+    folder = path.resolve().parent
+    places = [place for place in (folder, folder.parent) if os.access(place, os.R_OK)]
+    return {p.stem for place in places for p in place.iterdir() if p.suffix == ".py" or p.is_dir()}
 
 
 def _diff(old: str, new: str, path: Path) -> Iterator[str]:
@@ -134,12 +146,11 @@ def _write(path: Path, content: bytes) -> None:
 
 def _print(report: dict[str, Any], write: bool) -> None:
     path = report["path"]
-    if "skipped" in report:
-        print(f"{path}: {report['skipped']}")
     if report["changed"]:
         print(f"{path}: rewritten" if write else report["diff"], end="\n" if write else "")
     for note in (Note(**note) for note in report["notes"]):
-        print(f"{path}:{note.line}:{note.column}: {note.construct}\n    -> {note.replacement}")
+        cell = f"cell {note.cell}:" if note.cell else ""
+        print(f"{path}:{cell}{note.line}:{note.column}: {note.construct}\n    -> {note.replacement}")
     if report["error"]:
         print(f"{path}: {report['error']}")
 

@@ -6,13 +6,16 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["ATTRIBUTES", "K_FUNCTIONS", "MODULES", "NAMES", "TENSORFLOW", "Note", "find_constructs"]
+from bert4keras2.keras_names import RENAMED
+from bert4keras2.migrate.modules import MOVED, PARALLEL, SESSION, advice_on
+from bert4keras2.migrate.offers import names_of
+
+__all__ = ["ATTRIBUTES", "K_FUNCTIONS", "NAMES", "TENSORFLOW", "Note", "find_constructs", "sets_model"]
 
 ADVERSARIAL = (
     "adversarial_training, gradient_penalty or virtual_adversarial_training of bert4keras2.training, called on the"
     " compiled model; for other gradients override train_step of keras.models.Model"
 )
-SESSION = "there are no sessions and graphs: values are there when they are computed; K.function for parts of a model"
 MEMORY = "tf.config.experimental.set_memory_growth(gpu, True), for gpu in tf.config.list_physical_devices('GPU')"
 LOSS_LAYER = "compute it in compute_loss of a bert4keras2.layers.Loss layer"
 DATA = "override train_step(data) to see what the model is fed"
@@ -71,29 +74,11 @@ TENSORFLOW = {
 }
 # names wherever they are imported from or looked up
 NAMES = {
-    "multi_gpu_model": "bert4keras2.models.parallel.data_parallel, or keras.distribution (JAX) and"
-    " tf.distribute.MirroredStrategy (TensorFlow)",
+    "multi_gpu_model": PARALLEL,
     "CuDNNLSTM": "keras.layers.LSTM, which uses cuDNN by itself",
     "CuDNNGRU": "keras.layers.GRU, which uses cuDNN by itself",
     "get_session": SESSION,
     "set_session": SESSION,
-}
-# modules of Keras that are gone, by the beginning of their name
-MODULES = {
-    "keras.engine": "Layer and InputSpec are in keras.layers, Model in bert4keras2.backend",
-    "keras.legacy": "gone; see what the imported name was used for",
-    "keras.utils.np_utils": "to_categorical is in keras.utils",
-    "keras.utils.training_utils": NAMES["multi_gpu_model"],
-    "keras.backend.tensorflow_backend": SESSION,
-    "keras.objectives": "keras.losses",
-    "keras.layers.merge": "keras.layers",
-    "keras.layers.core": "keras.layers",
-    "keras.layers.recurrent": "keras.layers",
-    "keras.layers.embeddings": "keras.layers",
-    "keras.layers.normalization": "keras.layers",
-    "keras.wrappers": "the scikeras package",
-    "keras_contrib": "not kept up; bert4keras2.layers has ConditionalRandomField",
-    "tensorflow.python": "private to TensorFlow; use keras or tensorflow by their public names",
 }
 OPTIMIZERS = ("Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "AdaFactor", "Lion")
 
@@ -106,27 +91,30 @@ class Note:
         line, column: where it is, both from 1.
         construct: what it is, as the script writes it.
         replacement: what to do.
+        cell: the number of the cell of a notebook, from 1; 0 in a script.
     """
 
     line: int
     column: int
     construct: str
     replacement: str
+    cell: int = 0
 
 
-def find_constructs(tree: ast.AST, backends: set[str], tensorflows: set[str]) -> Iterator[Note]:
+def find_constructs(tree: ast.AST, backends: set[str], tensorflows: set[str], kerases: set[str]) -> Iterator[Note]:
     """Yield notes on a script's constructs, imports aside.
 
     Args:
         tree: the script.
         backends: names by which it calls K.
         tensorflows: names by which it calls TensorFlow.
+        kerases: names by which it calls Keras.
     """
     own = _own_optimizers(tree)
     for node in ast.walk(tree):
         found = None
         if isinstance(node, ast.Attribute):
-            found = _attribute(node, backends, tensorflows)
+            found = _attribute(node, backends, tensorflows) or _of_keras(node, kerases)
         elif isinstance(node, ast.Call):
             found = _call(node, own)
         elif isinstance(node, ast.Constant) and str(node.value).split(".")[0] == "bert4keras":
@@ -154,6 +142,37 @@ def _attribute(node: ast.Attribute, backends: set[str], tensorflows: set[str]) -
     if name in NAMES:
         return text, NAMES[name]
     return (text, ATTRIBUTES[name]) if name in ATTRIBUTES else None
+
+
+def _of_keras(node: ast.Attribute, kerases: set[str]) -> tuple[str, str] | None:
+    """Return what to do about `keras.module.name` that Keras 3 does not have."""
+    base = ast.unparse(node.value) if isinstance(node.value, ast.Name | ast.Attribute) else ""
+    root, _, rest = base.partition(".")
+    if (
+        root not in kerases
+        or rest.split(".")[0] == "backend"
+        or not all(part.isidentifier() for part in base.split("."))
+    ):
+        return None
+    module = f"keras.{rest}".rstrip(".")
+    try:
+        names = names_of(module)
+    except LookupError:
+        return None
+    if names is None or node.attr in names or node.attr in RENAMED.get(module, ()) or node.attr.startswith("__"):
+        return None
+    whole = f"{module}.{node.attr}"
+    return f"{base}.{node.attr}", MOVED.get(whole) or advice_on(whole) or f"Keras 3 has no {whole}"
+
+
+def sets_model(tree: ast.AST) -> bool:
+    """Whether a script has a callback that sets `self.model` itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Callback") for base in node.bases):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store) and inner.attr == "model":
+                    return True
+    return False
 
 
 def _backend_of_tf(base: str, name: str, tensorflows: set[str]) -> tuple[str, str] | None:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from bert4keras2.keras_names import RENAMED
-from bert4keras2.migrate.constructs import MODULES, NAMES, Note, find_constructs
+from bert4keras2.migrate.constructs import NAMES, Note, find_constructs, sets_model
+from bert4keras2.migrate.modules import HOMES, MOVED, advice_on
+from bert4keras2.migrate.names import keras_names, what_is_wrong_elsewhere, what_is_wrong_with_ours
 from bert4keras2.migrate.offers import offered
+from bert4keras2.old_names import MODULES as OLD_MODULES
 
-__all__ = ["Result", "migrate_source"]
+__all__ = ["Result", "migrate_source", "syntax_note"]
 
 OLD, NEW = "bert4keras", "bert4keras2"
-KERAS_ROOTS = ("keras", "tensorflow.keras")
-# What Keras' own modules give under these names is replaced by what bert4keras2.backend gives.
-OURS = {("keras", "backend"): "K", ("keras", "Model"): "Model", ("keras.models", "Model"): "Model"}
+KERAS_ROOTS = ("keras", "tensorflow.keras", "tensorflow.python.keras")
+# What Keras' own modules give under these names is replaced by ours: {(module, name): (module, name)}.
+BACKEND, CALLBACKS = f"{NEW}.backend", f"{NEW}.training.callbacks"
+OURS = {
+    ("keras", "backend"): (BACKEND, "K"),
+    ("keras", "Model"): (BACKEND, "Model"),
+    ("keras.models", "Model"): (BACKEND, "Model"),
+    ("keras.callbacks", "ModelCheckpoint"): (CALLBACKS, "ModelCheckpoint"),
+    ("keras.utils", "multi_gpu_model"): (f"{NEW}.models.parallel", "multi_gpu_model"),
+}
 
 
 @dataclass
@@ -36,28 +46,33 @@ class Result:
     uses: bool = False
 
 
-def migrate_source(source: str, always: bool = False) -> Result:
+def migrate_source(source: str, always: bool = False, beside: Collection[str] | None = None) -> Result:
     """Return a script with its imports rewritten, and notes on what else has to change.
+
+    After that each of its imports finds what it names, or has a note.
 
     Args:
         source: the script's text.
         always: rewrite imports of Keras even if the script does not import bert4keras.
+        beside: names of modules beside the script, to tell which packages are missing; None to leave other packages
+            than Keras and TensorFlow out of it.
     """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
-        return Result(source, error=_syntax_note(source, error))
-    work = _Rewriter(source, tree)
+        return Result(source, error=syntax_note(source, error))
+    work = _Rewriter(source, tree, beside)
     if not (work.uses or always):
         return Result(source)
     work.run()
-    notes = {*work.notes, *find_constructs(tree, work.backends, work.tensorflows)}
+    notes = {*work.notes, *find_constructs(tree, work.backends, work.tensorflows, work.kerases)}
     # Columns are counted in characters, as editors do; the parser counts bytes.
-    fixed = (Note(n.line, work.column(n.line, n.column - 1) + 1, n.construct, n.replacement) for n in notes)
+    fixed = (replace(note, column=work.column(note.line, note.column - 1) + 1) for note in notes)
     return Result(work.apply(), sorted(fixed), uses=work.uses)
 
 
-def _syntax_note(source: str, error: SyntaxError | ValueError) -> Note:
+def syntax_note(source: str, error: SyntaxError | ValueError) -> Note:
+    """Return what to do about a source that does not parse."""
     line = getattr(error, "lineno", None) or 1
     lines = source.split("\n")
     text = lines[line - 1].strip() if line <= len(lines) else ""
@@ -72,8 +87,8 @@ def _syntax_note(source: str, error: SyntaxError | ValueError) -> Note:
 class _Rewriter:
     """Collects the edits of one script."""
 
-    def __init__(self, source: str, tree: ast.Module):
-        self.source, self.tree = source, tree
+    def __init__(self, source: str, tree: ast.Module, beside: Collection[str] | None):
+        self.source, self.tree, self.beside = source, tree, beside
         self.lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", source)
         self.starts = [0]
         for line in self.lines:
@@ -83,6 +98,11 @@ class _Rewriter:
         self.notes: list[Note] = []
         self.backends: set[str] = set()
         self.tensorflows: set[str] = set()
+        self.kerases: set[str] = set()
+        self.ours = {**OURS}
+        if sets_model(tree):  # which Keras 3 refuses
+            self.ours["keras.callbacks", "Callback"] = CALLBACKS, "Callback"
+        self.guarded = _guarded(tree)
         self.imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         self.uses = any(_root(name) in (OLD, NEW) for node in self.imports for name in _modules(node))
         self.first_statements = _first_statements(tree, self)
@@ -129,30 +149,45 @@ class _Rewriter:
 
     def plain_import(self, node: ast.Import) -> bool:
         """Rewrite an `import` statement; return whether it binds the name bert4keras."""
-        moved: dict[int, str] = {}
+        moved: dict[int, tuple[str, str]] = {}
         binds = False
         for index, alias in enumerate(node.names):
-            if _root(alias.name) == OLD:
-                start, _ = self.span(alias)
-                self.edits.append((start, start + len(OLD), NEW))
-                binds |= alias.asname is None
-                self._check_module(alias, alias.name)
+            name, bound = alias.name, alias.asname
+            if _root(name) in (OLD, NEW):
+                if _root(name) == OLD:
+                    start, _ = self.span(alias)
+                    self.edits.append((start, start + len(OLD), NEW))
+                    binds |= bound is None
+                self._check_module(alias, name)
                 continue
-            if alias.name == "tensorflow" or (_root(alias.name) == "tensorflow" and alias.asname is None):
-                self.tensorflows.add(alias.asname or "tensorflow")
-            module = _keras_module(alias.name)
-            gone = _gone_module(alias.name)
-            if gone:
-                self.note(alias, f"import {alias.name}", gone)
-            elif module == "keras.backend" and alias.asname:
-                moved[index] = _as("K", alias.asname)
-                self.backends.add(alias.asname)
-            elif module == "keras" and (alias.name == "keras" or alias.asname):
-                moved[index] = _as("keras", alias.asname or "keras")
-            elif module and alias.name.startswith("keras") and alias.asname is None:
-                moved[index] = "keras"
+            if name == "tensorflow" or (_root(name) == "tensorflow" and bound is None):
+                self.tensorflows.add(bound or "tensorflow")
+            module = _keras_module(name)
+            if module is None:
+                self._elsewhere(node, alias, f"import {name}", name)
+                continue
+            today = MOVED.get(module, module)
+            gone = advice_on(module) if today == module else None
+            if gone or keras_names(today) == frozenset():
+                self.note(alias, f"import {name}", gone or "Keras 3 has no module of that name")
+            if module.startswith("keras.backend.") and bound:  # the rest of the script may do without what is gone
+                moved[index] = BACKEND, _as("K", bound)
+                self.backends.add(bound)
+            elif gone:
+                continue
+            elif module == "keras.backend" and bound:
+                moved[index] = BACKEND, _as("K", bound)
+                self.backends.add(bound)
+            elif module == "keras" and (name == "keras" or bound):
+                moved[index] = BACKEND, _as("keras", bound or "keras")
+                self.kerases.add(bound or "keras")
+            elif name.startswith("keras") and bound is None:
+                moved[index] = BACKEND, "keras"
+                self.kerases.add("keras")
             elif module == "keras.models":
-                self.note(alias, f"import {alias.name} as {alias.asname}", "use keras.models of bert4keras2.backend")
+                self.note(alias, f"import {name} as {bound}", "use keras.models of bert4keras2.backend")
+            elif name != today and bound:
+                self.edits.append((*self.span(alias), _as(today, bound)))
         self._move(node, moved)
         return binds
 
@@ -163,45 +198,90 @@ class _Rewriter:
         name = node.module or ""
         if node.level:
             return
-        if _root(name) == OLD:
-            self._rename_module(node, NEW + name[len(OLD) :])
-            self._check_names(node, name)
         if _root(name) in (OLD, NEW):
-            self.backends.update(a.asname or a.name for a in node.names if a.name == "K")
+            self._of_ours(node, name)
             return
-        gone = _gone_module(name)
+        module = _keras_module(name)
+        if name == "tensorflow":
+            keras = {i for i, alias in enumerate(node.names) if alias.name == "keras"}
+            self.kerases.update(node.names[i].asname or "keras" for i in keras)
+            self._move(node, {i: (BACKEND, _as("keras", node.names[i].asname or "keras")) for i in keras})
+            rest = [alias for i, alias in enumerate(node.names) if i not in keras]
+        elif module is None:
+            rest = node.names
+        else:
+            self._of_keras(node, name, module)
+            return
+        for alias in rest:
+            self._elsewhere(node, alias, f"from {name} import {alias.name}", name, alias.name)
+
+    def _of_ours(self, node: ast.ImportFrom, name: str) -> None:
+        if _root(name) == OLD:
+            module, _, rest = name[len(OLD) + 1 :].partition(".")
+            parts = (NEW, OLD_MODULES.get(module, module), rest)
+            self._rename_module(node, ".".join(part for part in parts if part))
+        self.backends.update(a.asname or a.name for a in node.names if a.name == "K")
+        self.kerases.update(a.asname or a.name for a in node.names if a.name == "keras")
+        if self._check_module(node, name):
+            for alias in node.names:
+                wrong = what_is_wrong_with_ours(name.partition(".")[2], alias.name)
+                if wrong:
+                    self.note(alias if alias.name != "*" else node, f"from {name} import {alias.name}", wrong)
+
+    def _of_keras(self, node: ast.ImportFrom, name: str, module: str) -> None:
+        today = MOVED.get(module, module)
+        gone = advice_on(name) or advice_on(module)
         if gone:
             self.note(node, f"from {name} import ...", gone)
             return
-        if name == "tensorflow":
-            moved = {i: _as("keras", a.asname or "keras") for i, a in enumerate(node.names) if a.name == "keras"}
-            self._move(node, moved)
-            return
-        module = _keras_module(name)
-        if module is None:
-            return
-        for alias in node.names:
-            if alias.name in NAMES:
-                self.note(alias, f"from {name} import {alias.name}", NAMES[alias.name])
         if module == "keras.backend":
             names = ", ".join(alias.name for alias in node.names)
             self.note(node, f"from {name} import {names}", "from bert4keras2.backend import K, and write K.name")
             return
-        moved = {
-            index: _as(OURS[module, alias.name], alias.asname or alias.name)
-            for index, alias in enumerate(node.names)
-            if (module, alias.name) in OURS
-        }
+        moved = {}
         for index, alias in enumerate(node.names):
-            if moved.get(index, "").split(" ")[0] == "K":
+            place = self._today(alias, name, today)
+            if place:
+                moved[index] = place[0], _as(place[1], alias.asname or alias.name)
+            if place == (BACKEND, "K"):
                 self.backends.add(alias.asname or alias.name)
-        for alias in node.names:
-            new = RENAMED.get(module, {}).get(alias.name)
-            if new:
-                self.edits.append((*self.span(alias), f"{new} as {alias.asname or alias.name}"))
-        if name != module and len(moved) < len(node.names):
-            self._rename_module(node, module)
+        if name != today and len(moved) < len(node.names):
+            self._rename_module(node, today)
         self._move(node, moved)
+
+    def _today(self, alias: ast.alias, name: str, module: str) -> tuple[str, str] | None:
+        """Return where a name of a module of Keras is found today, and as what; None if it can stay where it is."""
+        key = (module, alias.name)
+        if key in self.ours:
+            if alias.name in NAMES:
+                self.note(alias, f"from {name} import {alias.name}", NAMES[alias.name])
+            return self.ours[key]
+        renamed = RENAMED.get(module, {}).get(alias.name)
+        if renamed:
+            self.edits.append((*self.span(alias), f"{renamed} as {alias.asname or alias.name}"))
+            return None
+        whole = f"{module}.{alias.name}"
+        if whole in MOVED:  # a module of that name
+            parent, _, child = MOVED[whole].rpartition(".")
+            return parent, child
+        names = keras_names(module)
+        advice = NAMES.get(alias.name) or advice_on(whole)
+        if advice is None and names is not None and alias.name != "*" and alias.name not in names:
+            home = next((home for home in HOMES if alias.name in (keras_names(home) or ())), None)
+            if home:
+                return self.ours.get((home, alias.name), (home, alias.name))
+            advice = f"Keras 3 has no {whole}"
+        if advice is None and names == frozenset():
+            advice = f"Keras 3 has no module {module}"
+        if advice:
+            self.note(alias, f"from {name} import {alias.name}", advice)
+        return None
+
+    def _elsewhere(self, node: ast.stmt, alias: ast.alias, construct: str, module: str, name: str = "") -> None:
+        """Leave a note on an import of another package that finds nothing, unless the script is prepared for that."""
+        wrong = None if id(node) in self.guarded else what_is_wrong_elsewhere(module, name, self.beside)
+        if wrong:
+            self.note(alias, construct, wrong)
 
     def _rename_module(self, node: ast.ImportFrom, new: str) -> None:
         start, end = self.span(node)
@@ -212,18 +292,22 @@ class _Rewriter:
         else:
             self.note(node, f"from {node.module} import ...", f"write the module as {new}")
 
-    def _move(self, node: ast.Import | ast.ImportFrom, moved: dict[int, str]) -> None:
-        """Take names out of an import statement and import them from bert4keras2.backend."""
+    def _move(self, node: ast.Import | ast.ImportFrom, moved: dict[int, tuple[str, str]]) -> None:
+        """Take names out of an import statement and import each, {index: (module, name)}, from where it is."""
         if not moved:
             return
-        ours = f"from {NEW}.backend import {', '.join(dict.fromkeys(moved.values()))}"
+        modules = dict.fromkeys(module for module, _ in moved.values())
+        lines = [
+            f"from {module} import {', '.join(dict.fromkeys(name for home, name in moved.values() if home == module))}"
+            for module in modules
+        ]
         start, end = self.span(node)
-        if len(moved) == len(node.names):
-            self.edits.append((start, end, ours))
-            return
-        own_line = id(node) in self.first_statements
         indent = self.source[self.starts[node.lineno - 1] : start]
-        self.edits.append((start, start, f"{ours}{self.newline}{indent}" if own_line else f"{ours}; "))
+        between = f"{self.newline}{indent}" if id(node) in self.first_statements else "; "
+        if len(moved) == len(node.names):
+            self.edits.append((start, end, between.join(lines)))
+            return
+        self.edits.append((start, start, between.join([*lines, ""])))
         kept = [index for index in range(len(node.names)) if index not in moved]
         for index in moved:
             begin, finish = self.span(node.names[index])
@@ -238,32 +322,11 @@ class _Rewriter:
                 begin = self.span(node.names[index - 1])[1]
             self.edits.append((begin, finish, ""))
 
-    # -- what bert4keras2 does not have ------------------------------------------------------------------------
-
     def _check_module(self, node: ast.AST, name: str) -> bool:
-        known = offered(name[len(OLD) + 1 :]) is not None
+        known = offered(".".join(name.split(".")[1:])) is not None
         if not known:
             self.note(node, name, "bert4keras2 has no module of that name")
         return known
-
-    def _check_names(self, node: ast.ImportFrom, name: str) -> None:
-        module = name[len(OLD) + 1 :]
-        if not self._check_module(node, name):
-            return
-        names = offered(module) or frozenset()
-        for alias in node.names:
-            if alias.name == "*":
-                if module in ("layers", "models"):
-                    advice = "it no longer brings Keras' layers along: add `from keras.layers import *`, or name them"
-                    self.note(node, f"from {name} import *", advice)
-            elif alias.name not in names:
-                close = difflib.get_close_matches(alias.name, names, 2)
-                advice = f"bert4keras2{'.' if module else ''}{module} has no such name"
-                if close:
-                    advice += f"; close: {', '.join(close)}"
-                if module in ("layers", "models"):
-                    advice += "; Keras' own layers come from keras.layers"
-                self.note(alias, f"from {name} import {alias.name}", advice)
 
 
 def _first_statements(tree: ast.Module, work: _Rewriter) -> set[int]:
@@ -300,9 +363,7 @@ def _keras_module(name: str) -> str | None:
     return None
 
 
-def _gone_module(name: str) -> str | None:
-    for module in (name, _keras_module(name) or name):
-        for gone, advice in MODULES.items():
-            if module == gone or module.startswith(gone + "."):
-                return advice
-    return None
+def _guarded(tree: ast.Module) -> set[int]:
+    """Return the ids of import statements whose failure a script is prepared for."""
+    tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try) and node.handlers]
+    return {id(node) for found in tries for node in ast.walk(found) if isinstance(node, ast.Import | ast.ImportFrom)}

@@ -21,6 +21,7 @@ from bert4keras2.models.subclasses import (
     extend_with_unified_language_model,
 )
 from bert4keras2.models.transformer import Transformer
+from bert4keras2.old_names import came_along, lookup
 from bert4keras2.training.model import Model
 
 __all__ = [
@@ -45,3 +46,6 @@ __all__ = [
     "extend_with_language_model",
     "extend_with_unified_language_model",
 ]
+# A star import brings along what it brought in bert4keras; names that it does not have are looked up in the table.
+__all__ += [name for name in came_along("models") if name not in globals()]
+__getattr__ = lookup(__name__)

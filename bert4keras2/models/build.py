@@ -9,13 +9,15 @@ from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_checkpoint
 from bert4keras2.checkpoints.names.recognise import looks_like
 from bert4keras2.checkpoints.readers import open_checkpoint
-from bert4keras2.families.config import make_config, of_file, read_config
+from bert4keras2.families.config import OPTIONS, make_config, of_file, read_config
 from bert4keras2.families.config_values import check_values
 from bert4keras2.families.huggingface import implied_by
 from bert4keras2.families.table import FAMILIES, family_of, guess_family
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
+from bert4keras2.models.subclasses import PARTS, own_parameters
 from bert4keras2.models.transformer import Transformer
 from bert4keras2.models.weights import refuse_giants
+from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["build_transformer_model"]
 
@@ -45,7 +47,7 @@ def build_transformer_model(
         return_keras_model: return the Keras model; otherwise the `Transformer` that also has layers and initializer.
         progress: show bars of downloading and loading; if None, on a terminal, where it takes some seconds.
         **kwargs: options of `Config` and keys of the JSON file, which they override; and layer_norm_cond,
-            additional_input_layers and layers of `Transformer`.
+            additional_input_layers and layers of `Transformer`; and what the constructor of a subclass takes.
 
     Returns:
         A `Model`, or a `Transformer` whose attribute `model` it is.
@@ -55,6 +57,9 @@ def build_transformer_model(
         TypeError: for an unknown option.
         ValueError: if configuration, checkpoint and options do not fit together.
     """
+    renamed = take_old_arguments("build_transformer_model", kwargs)
+    checkpoint_path = renamed.pop("checkpoint_path", checkpoint_path)
+    kwargs |= renamed
     file, found_checkpoint, file_path = _read(config_path, progress)
     if checkpoint_path is None:
         checkpoint_path = found_checkpoint
@@ -62,7 +67,9 @@ def build_transformer_model(
         checkpoint_path = find_checkpoint(checkpoint_path).checkpoint_path
     with of_file(file_path):
         cls, family, implied = _class_and_family(model, file, found_checkpoint)
-    parts = {name: kwargs.pop(name, None) for name in ("layer_norm_cond", "additional_input_layers", "layers")}
+    parts = {name: kwargs.pop(name, None) for name in PARTS}
+    own = own_parameters(cls)
+    parts |= {name: kwargs.pop(name, file.get(name)) for name in own - OPTIONS if name in kwargs or name in file}
     # What the model's name implies gives way to what the call says.
     options = {"application": "encoder", **implied, **kwargs}
     if application is not None:
@@ -73,7 +80,9 @@ def build_transformer_model(
     if checkpoint_path is not None:
         refuse_giants(config, checkpoint_path, file_path)
     cls = STACKS[config.stack] if cls is Transformer else cls
-    transformer = cls(config, **parts).build()
+    # A constructor that names options of ours, to look at them or to hand on others, gets their values.
+    parts |= {name: getattr(config, name) for name in own & OPTIONS}
+    transformer = cls(config=config, **parts).build()
     if checkpoint_path is not None:
         # Subclasses of scripts may override it without the argument.
         shown = {} if progress is None else {"progress": progress}

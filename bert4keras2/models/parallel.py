@@ -8,7 +8,7 @@ import keras
 
 from bert4keras2.functional import keras_private
 
-__all__ = ["data_parallel"]
+__all__ = ["data_parallel", "multi_gpu_model"]
 
 
 def data_parallel(model: Any, devices: list[str] | None = None, parts: list[int] | None = None) -> Any:
@@ -57,3 +57,23 @@ def data_parallel(model: Any, devices: list[str] | None = None, parts: list[int]
         layout = distribution.get_variable_layout(variable).backend_layout
         keras_private.set_raw_values([variable], [jax.device_put(keras_private.raw_value(variable), layout)])
     return model
+
+
+def multi_gpu_model(model: Any, gpus: int | list[int] | None = None, **kwargs: Any) -> Any:
+    """Let a model run on several GPUs: `data_parallel` by its name of Keras 2.
+
+    Args:
+        model: a keras.Model.
+        gpus: how many, or their numbers; all if None.
+        **kwargs: cpu_merge, cpu_relocation: of no effect.
+
+    Returns:
+        The same model.
+    """
+    from bert4keras2.functional.devices import get_available_gpus
+
+    found = get_available_gpus()
+    numbers = range(len(found) if gpus is None else gpus) if gpus is None or isinstance(gpus, int) else gpus
+    if gpus is not None and len(list(numbers)) > max(len(found), 1):
+        raise ValueError(f"multi_gpu_model(gpus={gpus!r}): this machine has {len(found)} GPUs")
+    return data_parallel(model, [found[number] for number in numbers if number < len(found)])

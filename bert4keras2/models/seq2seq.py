@@ -127,9 +127,9 @@ class Seq2Seq(Transformer):
         ]
         encoder, decoder = self.halves
         tokens, answer = encoder.get_inputs(), decoder.get_inputs()[1:]
-        memory = encoder.call(tokens)
+        memory = encoder.trace(tokens)
         decoder.memory_mask = encoder.context.attention_mask
-        self.output = decoder.call([memory, *answer])
+        self.output = decoder.trace([memory, *answer])
         decoder.memory_mask = None
         self.hidden_states = decoder.hidden_states
         self.inputs = self.input = [*tokens, *answer, *self.additional_input_layers]

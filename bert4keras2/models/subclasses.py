@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from bert4keras2.models.transformer import Transformer
 
 __all__ = [
@@ -14,11 +16,15 @@ __all__ = [
     "NEZHA",
     "ALBERT_Unshared",
     "GAU_alpha",
+    "PARTS",
     "RoFormer",
     "RoFormerV2",
     "extend_with_language_model",
     "extend_with_unified_language_model",
+    "own_parameters",
 ]
+
+PARTS = ("layer_norm_cond", "additional_input_layers", "layers")  # what is handed to `Transformer` besides its Config
 
 
 def _subclass(name: str, family: str) -> type[Transformer]:
@@ -74,3 +80,13 @@ def extend_with_unified_language_model(BaseModel: type[Transformer]) -> type[Tra
         TypeError: if it is no such class.
     """
     return _extended(BaseModel, "unilm", "UnifiedLanguageModel")
+
+
+def own_parameters(cls: type[Transformer]) -> set[str]:
+    """Return the keywords that the constructors of a subclass take beyond those of `Transformer`."""
+    found: set[str] = set()
+    for base in cls.__mro__[: cls.__mro__.index(Transformer)]:
+        if "__init__" in vars(base):
+            parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+            found |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return found - {"config", *PARTS}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import keras
-from keras.layers import Dropout, Input
+from keras.layers import Dropout, Input, Lambda
 
 from bert4keras2.families.config import Config
 from bert4keras2.functional import keras_private
@@ -74,6 +75,7 @@ class Transformer(Blocks, CheckpointMixin):
         layer_norm_cond: (B, D) symbolic condition of all layer normalizations (kexue.fm/archives/7124).
         additional_input_layers: symbolic inputs to append to the model's own.
         layers: layers by name to share with another model instead of creating them.
+        **options: fields of the configuration that a subclass sets otherwise.
 
     After `build`, `model` is the Keras model, `inputs` and `outputs` its symbolic ends, `layers` its layers by name,
     and `hidden_states` the (B, T, C) tensors after the embeddings and after each block, the last one as heads see it.
@@ -87,8 +89,14 @@ class Transformer(Blocks, CheckpointMixin):
         layer_norm_cond: Any = None,
         additional_input_layers: Any = None,
         layers: dict[str, Any] | None = None,
+        **options: Any,
     ):
-        self.config = config
+        if not isinstance(config, Config):
+            raise TypeError(
+                f"{type(self).__name__}.__init__() handed on {config!r} by position: a subclass hands all on by name,"
+                " as in super().__init__(**kwargs)"
+            )
+        self.config = config = dataclasses.replace(config, **options)
         self.layers: dict[str, Any] = {} if layers is None else layers
         self.layer_norm_cond = layer_norm_cond
         extra = additional_input_layers
@@ -114,7 +122,7 @@ class Transformer(Blocks, CheckpointMixin):
         """Create the graph and the Keras model."""
         self.inputs = [*keras.tree.flatten(self.get_inputs()), *self.additional_input_layers]
         self.input = self.inputs[0] if len(self.inputs) == 1 else self.inputs
-        self.output = self.call(self.inputs)
+        self.output = self.trace(self.inputs)
         self.outputs = self.output if isinstance(self.output, list) else [self.output]
         self.model = Model(self.input, self.output, name=self.config.name)
         self.tag()
@@ -126,9 +134,17 @@ class Transformer(Blocks, CheckpointMixin):
         for tensor in self.outputs:
             keras_private.maker(tensor).transformer = self
 
-    def call(self, inputs: list[Any]) -> Any:
-        """Return the outputs for symbolic inputs."""
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        """Call the finished model: `bert(inputs)` is `bert.model(inputs)`."""
+        return self.model(inputs, **kwargs)
+
+    def trace(self, inputs: list[Any]) -> Any:
+        """Return the outputs for symbolic inputs, with masks and positions for the hooks."""
         self.context = self.make_context(inputs)
+        return self.call(inputs)
+
+    def call(self, inputs: list[Any]) -> Any:
+        """Return the outputs for symbolic inputs by the hooks."""
         outputs = self.apply_embeddings(inputs)
         self.hidden_states = [outputs]
         for index in range(self.config.num_hidden_layers):
@@ -189,13 +205,18 @@ class Transformer(Blocks, CheckpointMixin):
             inputs: what to call it with; if None, the layer itself is returned.
             layer: its class.
             arguments: keyword arguments of the call.
-            **kwargs: arguments of the class, `name` among them.
+            **kwargs: arguments of the class, `name` among them; without one the layer is not shared.
         """
         if layer is Dropout and not kwargs.get("rate"):
             return inputs
-        name = kwargs["name"] = self.prefixed(kwargs["name"])
+        if layer is Lambda:  # Keras takes its arguments when it is made
+            kwargs, arguments = {**kwargs, "arguments": arguments or {}}, None
+        name = kwargs.get("name")
+        name = kwargs["name"] = None if name is None else self.prefixed(name)
         if name not in self.layers:
-            self.layers[name] = layer(**kwargs)
+            made = layer(**kwargs)
+            name = name or made.name
+            self.layers[name] = made
         found = self.layers[name]
         return found if inputs is None else found(inputs, **(arguments or {}))
 

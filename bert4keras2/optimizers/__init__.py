@@ -4,6 +4,7 @@ Classes: Adam, AdaFactor, Lion (LionV2), LAMB. `extend_with_*` makes classes of 
 decay weights, accumulate gradients, keep averages and so on.
 """
 
+from bert4keras2.old_names import lookup
 from bert4keras2.optimizers.adafactor import AdaFactor
 from bert4keras2.optimizers.adam import Adam
 from bert4keras2.optimizers.extend import Extended
@@ -55,3 +56,5 @@ __all__ = [
     "extend_with_parameter_wise_lr",
     "extend_with_parameter_wise_lr_v2",
 ]
+# Names of earlier releases are looked up in the table.
+__getattr__ = lookup(__name__)

@@ -14,6 +14,7 @@ from keras import ops
 from bert4keras2.functional import keras_private
 from bert4keras2.optimizers.mirrored import accumulate, must_merge
 from bert4keras2.training.keras2_methods import GONE_FROM_OPTIMIZERS
+from bert4keras2.training.rates import RateName
 
 __all__ = ["Composable", "UpdateRule", "Step"]
 
@@ -79,7 +80,7 @@ class UpdateRule:
         config.update(self.options())
 
 
-class Composable:
+class Composable(RateName):
     """Mixed into an optimizer class, it applies rules to the steps.
 
     A class of ours defines `step_change(step)`, the amount that is subtracted, and reading and writing a variable
@@ -88,6 +89,8 @@ class Composable:
 
     _rules: tuple[UpdateRule, ...] = ()
     _applying = False
+    # What multiplies the rates of a schedule; None where the rate is a number.
+    _rate_scale: Any = None
     # Set by the accumulation rule: `iterations` counts micro-steps outside of `apply` and updates inside.
     _counts_micro_steps = False
     step_change = None
@@ -111,6 +114,9 @@ class Composable:
         for rule in waiting:
             rate = rule.scheduled(rate)
         super().__init__(rate, *args, **{key: value for key, value in kwargs.items() if key != "learning_rate"})
+        if callable(rate):
+            self._schedule = rate
+            self._rate_scale = self.add_variable(shape=(), initializer="ones", dtype="float32", name="rate_scale")
 
     def _rename_rate(self, kwargs: dict[str, Any]) -> None:
         """Take the `lr` of old scripts for the learning rate, with a warning."""
@@ -136,6 +142,42 @@ class Composable:
         if self._counts_micro_steps and not self._applying:
             return keras_private.step_counter(self)
         return super().iterations
+
+    @property
+    def learning_rate(self):
+        """The learning rate of the step to come: a variable, or what a schedule says.
+
+        Setting it works with schedules too, as callbacks do it (ReduceLROnPlateau, LearningRateScheduler): the rate of
+        the step to come gets the value, and all later ones are scaled by as much. Where the schedule is at 0, the value
+        is what its factor 1 stands for.
+        """
+        rate = super().learning_rate
+        return rate if self._rate_scale is None else rate * ops.convert_to_tensor(self._rate_scale)
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        set_rate = keras.optimizers.Optimizer.learning_rate.fset
+        if self._rate_scale is None:
+            set_rate(self, rate)
+        elif callable(rate):
+            set_rate(self, rate)
+            self._schedule = rate
+            self._rate_scale.assign(1.0)
+        else:
+            full = getattr(self._schedule, "learning_rate", 0.0)
+            now = float(super().learning_rate) or (0.0 if callable(full) else full)
+            if not now:
+                raise ValueError(f"The schedule of {self.name} is at 0, which no factor turns into a rate of {rate}")
+            self._rate_scale.assign(float(rate) / now)
+
+    def load_own_variables(self, store) -> None:
+        """Read the state from a file; those of before rates of schedules could be set lack their scale."""
+        own = self.variables
+        if self._rate_scale is not None and len(store.keys()) == len(own) - 1:
+            place = next(i for i, variable in enumerate(own) if variable is self._rate_scale)
+            names = [i for i in range(len(own)) if i != place]
+            store = {str(i): store[str(n)] for n, i in enumerate(names)} | {str(place): 1.0}
+        super().load_own_variables(store)
 
     def build(self, variables) -> None:
         """Create the slots of the optimizer and those of the rules."""

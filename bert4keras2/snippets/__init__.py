@@ -1,8 +1,6 @@
 """What training scripts are made of: padding, data generators, text and file helpers."""
 
-import importlib
-from typing import Any
-
+from bert4keras2.old_names import lookup
 from bert4keras2.snippets.arrays import orthogonally_resize, softmax, to_array
 from bert4keras2.snippets.buckets import bucketed, sample_length
 from bert4keras2.snippets.data import DataGenerator
@@ -61,10 +59,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lookup(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

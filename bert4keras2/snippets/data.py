@@ -161,6 +161,10 @@ class DataGenerator:
 
         return self._stream(passes, random)
 
+    def for_fit(self, random: bool = True) -> Iterator[Any]:
+        """Return what `forfit` returns: its name in copies of early examples."""
+        return self.forfit(random)
+
     def fortest(self, random: bool = False) -> Iterator[Any]:
         """Return a stream of one pass over the inputs alone, to iterate or to give to `predict`.
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.old_names import current_arguments
+
 __all__ = ["round_up", "sequence_padding", "truncate_sequences"]
 
 
@@ -25,6 +27,7 @@ def sequence_padding(
     seq_dims: int = 1,
     mode: str = "post",
     multiple: int | Sequence[int] | None = None,
+    **old: Any,
 ) -> np.ndarray:
     """Pad (and cut) sequences to one length and stack them.
 
@@ -37,6 +40,7 @@ def sequence_padding(
         mode: "post" fills in behind a sequence, "pre" before it.
         multiple: round the longest length up to a multiple of this (one number, or one for each axis), so that
             training meets few shapes. Not together with `length`.
+        **old: arguments of earlier releases: padding, which is `value`.
 
     Returns:
         An array (len(inputs), *lengths, ...) of the common dtype of the items; empty items have no say in it.
@@ -44,6 +48,8 @@ def sequence_padding(
     Raises:
         ValueError: if there are no sequences, if their shapes do not fit, or if an argument is out of range.
     """
+    if old:
+        value = current_arguments("sequence_padding", old)["value"]
     if mode not in ("post", "pre"):
         raise ValueError(f'mode must be "post" or "pre", got {mode!r}')
     if seq_dims < 1:

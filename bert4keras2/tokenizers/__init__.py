@@ -1,5 +1,6 @@
 """Tokenizers: WordPiece, SentencePiece and tokenizer.json files, vocabulary files, pre-tokenization."""
 
+from bert4keras2.old_names import lookup
 from bert4keras2.tokenizers.folder import load_tokenizer
 from bert4keras2.tokenizers.huggingface import HuggingFaceTokenizer
 from bert4keras2.tokenizers.pre_tokenize import jieba_pre_tokenize
@@ -16,3 +17,5 @@ __all__ = [
     "load_vocab",
     "save_vocab",
 ]
+# Names of earlier releases are looked up in the table.
+__getattr__ = lookup(__name__)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.old_names import current_arguments
 from bert4keras2.tokenizers.batching import encode_batch
 from bert4keras2.tokenizers.pre_tokenize import jieba_pre_tokenize
 from bert4keras2.tokenizers.truncation import check_maxlen, check_pattern, cut, cut_index, pair_lengths
@@ -202,12 +203,13 @@ class TokenizerBase:
         """Whether `tokenize` was replaced, so that it decides about the special tokens of a text."""
         return type(self).tokenize is not TokenizerBase.tokenize or "tokenize" in self.__dict__
 
-    def tokenize(self, text: str, maxlen: int | None = None) -> list[str]:
+    def tokenize(self, text: str, maxlen: int | None = None, **old: Any) -> list[str]:
         """Cuts a text into tokens.
 
         Args:
             text: any text.
             maxlen: largest number of tokens, special ones included; the last tokens of the text go first.
+            **old: arguments of earlier releases: max_length, which is `maxlen`.
 
         Returns:
             Tokens, with the start and end token around them. A word that the vocabulary cannot spell stays as it is.
@@ -216,6 +218,8 @@ class TokenizerBase:
             TypeError: `text` is not a str.
             ValueError: `maxlen` is too small for the special tokens.
         """
+        if old:
+            maxlen = current_arguments("tokenize", old)["maxlen"]
         check_text(text, "text")
         start = [] if self._token_start is None else [self._token_start]
         end = [] if self._token_end is None else [self._token_end]
@@ -264,7 +268,7 @@ class TokenizerBase:
         maxlen: int | None = None,
         pattern: str | None = None,
         truncate_from: str | int = "right",
-        max_length: int | None = None,
+        **old: Any,
     ) -> tuple[list[int], list[int]]:
         """Ids and segment ids of a text or a pair of texts.
 
@@ -275,7 +279,8 @@ class TokenizerBase:
             pattern: `'S*E*E'` drops the start token of the second text, `'S*ESE'` keeps it, `'S*EE*E'` puts an end
                 token in its place. None for that of the tokenizer: the first for BERT's, the last for RoBERTa's.
             truncate_from: where tokens are taken out: `'right'`, `'left'` or a position.
-            max_length: what `maxlen` was called in early versions of bert4keras.
+            **old: arguments of earlier releases: max_length, which is `maxlen`; first_length and second_length, to
+                which the ids of each text are cut and padded.
 
         Returns:
             Two lists of the same length: ids, and segment ids (0 for the first text, 1 for the second; all 0
@@ -285,7 +290,11 @@ class TokenizerBase:
             TypeError: a text is neither a str nor a list of tokens, or a list holds texts.
             ValueError: `maxlen` is too small for the special tokens, or an option is unknown.
         """
-        maxlen = max_length if maxlen is None else maxlen
+        if old:
+            lengths = current_arguments("encode", old)
+            maxlen = lengths.pop("maxlen", maxlen)
+            ids, segments = self.encode(first_text, second_text, maxlen, pattern, truncate_from)
+            return self._fixed(ids, segments.index(1) if 1 in segments else len(ids), **lengths)
         first = self._row(first_text, "first_text")
         second = None
         has_start, has_end = self._token_start is not None, self._token_end is not None
@@ -310,6 +319,17 @@ class TokenizerBase:
             return first, [0] * len(first)
         if drop_start and has_start:
             second = second[1:]
+        return first + second, [0] * len(first) + [self._second_segment] * len(second)
+
+    def _fixed(
+        self, ids: list[int], middle: int, first_length: int | None = None, second_length: int | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Ids and segment ids of a pair whose second text begins at `middle`, each cut and padded to a length."""
+        first, second = ids[:middle], ids[middle:]
+        if first_length is not None:
+            first = (first + [self.pad_id] * first_length)[:first_length]
+        if second_length is not None and second:
+            second = (second + [self.pad_id] * second_length)[:second_length]
         return first + second, [0] * len(first) + [self._second_segment] * len(second)
 
     def encode_batch(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from bert4keras2.errors import CheckpointDamagedError, CheckpointNotFoundError
 from bert4keras2.files import atomic_path, reject_impostor
+from bert4keras2.old_names import current_arguments
 from bert4keras2.tokenizers.characters import is_cjk_character, is_punctuation
 
 __all__ = ["load_vocab", "save_vocab", "stem"]
@@ -60,6 +62,7 @@ def load_vocab(
     encoding: str = "utf-8",
     simplified: bool = False,
     startswith: Iterable[str] | None = None,
+    **old: Any,
 ) -> dict[str, int] | tuple[dict[str, int], list[int]]:
     """Reads a vocabulary file, optionally cut down to the tokens that Chinese text can produce.
 
@@ -69,6 +72,7 @@ def load_vocab(
         simplified: drop the tokens of several characters that hold an ideograph or a punctuation mark, which includes
             every special token that is not in `startswith`.
         startswith: special tokens that come first, in this order, in the simplified vocabulary.
+        **old: arguments of earlier releases: startwith.
 
     Returns:
         token -> id, the id being the line number; with `simplified=True` the pair of (token -> new id, list of the old
@@ -80,6 +84,8 @@ def load_vocab(
         IsADirectoryError: the path is a folder.
         ValueError: the file is empty or not text, or a token of `startswith` is not in it.
     """
+    if old:
+        startswith = current_arguments("load_vocab", old)["startswith"]
     tokens = _read_tokens(dict_path, encoding)
     token_dict = {token: index for index, token in enumerate(tokens)}
     if len(token_dict) < len(tokens):

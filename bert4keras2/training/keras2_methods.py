@@ -7,7 +7,11 @@ from typing import Any
 
 import keras
 
-from bert4keras2.training.saving import save_under_any_name
+from bert4keras2.functional import keras_private
+from bert4keras2.functional.graph import current_layer_name
+from bert4keras2.functional.torch_tensors import forgiving, plain
+from bert4keras2.layers.loss import AddedLoss
+from bert4keras2.training.saving import HDF5_SUFFIXES, describe_in_hdf5, save_under_any_name
 
 __all__ = ["GONE_FROM_MODELS", "GONE_FROM_OPTIMIZERS", "ClassicMethods"]
 
@@ -155,8 +159,8 @@ class ClassicMethods:
         loss that a Lambda layer computed and that the loss function hands on.
         """
         y, sample_weight = (targets_in_order(self, part, y_pred) for part in (y, sample_weight))
-        outputs = keras.tree.map_structure(_with_axis, y_pred)
-        return super().compute_loss(x, y, outputs, sample_weight, *args, **kwargs)
+        outputs = forgiving(keras.tree.map_structure(_with_axis, y_pred))
+        return plain(super().compute_loss(x, forgiving(y), outputs, sample_weight, *args, **kwargs))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Update metrics as keras.Model.compute_metrics does, with targets as for `compute_loss`."""
@@ -167,7 +171,15 @@ class ClassicMethods:
 
     def save(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the whole model as keras.Model.save does, to a file of any name ("my.model" too)."""
-        save_under_any_name(filepath, super().save, overwrite, **kwargs)
+        keras_save = super().save
+
+        def save(path: str, **kwargs: Any) -> None:
+            with keras_private.compile_arguments_kept(self):
+                keras_save(path, **kwargs)
+            if os.fspath(path).endswith(HDF5_SUFFIXES):
+                describe_in_hdf5(os.fspath(path), self)
+
+        save_under_any_name(filepath, save, overwrite, **kwargs)
 
     def save_weights(
         self, filepath: str | os.PathLike, overwrite: bool = True, save_format: str | None = None, **kwargs: Any
@@ -175,17 +187,53 @@ class ClassicMethods:
         """Write the weights as keras.Model.save_weights does; `save_format` of Keras 2 says nothing any more."""
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
 
+    # -- graphs ----------------------------------------------------------------------------------------------
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """Return a layer by its name, that of an earlier release too, or by its place."""
+        if isinstance(name, int) and index is None:
+            name, index = None, name
+        known = [layer.name for layer in self.layers]
+        if name is not None and name not in known:
+            name = current_layer_name(name, known) or name
+        return super().get_layer(name, index)
+
+    def add_loss(self, loss: Any, inputs: Any = None) -> None:
+        """Add to the loss, as keras.Model.add_loss does, a scalar of the step that runs; or a tensor of the graph.
+
+        Args:
+            loss: a tensor, or a list of them. Symbolic ones, computed from the model's inputs, count in each step from
+                then on; call this before `compile`.
+            inputs: of no effect.
+        """
+        tensors = keras.tree.flatten(loss)
+        if not any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
+            super().add_loss(loss)
+            return
+        for tensor in tensors:
+            self._lead_through(tensor, AddedLoss())
+
+    def add_metric(self, value: Any, name: str | None = None, aggregation: Any = None) -> None:
+        """Show the running mean of a symbolic tensor that is computed from the model's inputs; before `compile`.
+
+        Args:
+            value: the tensor.
+            name: what to call it in logs.
+            aggregation: accepted for old scripts; a mean is what is shown.
+        """
+        if not name or not isinstance(value, keras.KerasTensor):
+            raise ValueError(f"model.add_metric(value, name=...) takes a symbolic tensor and a name: {_METRIC}")
+        self._lead_through(value, AddedLoss(name))
+
+    def _lead_through(self, value: Any, layer: Any) -> None:
+        """Let the first output pass a layer that also sees a tensor of the graph."""
+        if not getattr(self, "outputs", None):
+            raise ValueError(f"only a functional model takes symbolic tensors: {_LOSS}")
+        outputs = [layer([self.outputs[0], value]), *self.outputs[1:]]
+        inputs, name = keras_private.input_structure(self), self.name
+        super().__init__(inputs, outputs if outputs[1:] else outputs[0], name=name)
+
     # -- what is gone ----------------------------------------------------------------------------------------
-
-    def add_loss(self, loss: Any) -> None:
-        """Add a scalar tensor to the loss of the step that runs, as keras.Model.add_loss does."""
-        if any(isinstance(item, keras.KerasTensor) for item in keras.tree.flatten(loss)):
-            raise ValueError(f"model.add_loss() takes no symbolic tensor in Keras 3: {_LOSS}")
-        super().add_loss(loss)
-
-    def add_metric(self, *args: Any, **kwargs: Any) -> None:
-        """Raise an error: metrics of tensors inside the graph belong to a layer."""
-        raise NotImplementedError(f"model.add_metric() does not exist in Keras 3: {_METRIC}")
 
     def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
         """Make what `fit` runs for a step."""

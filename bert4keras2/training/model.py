@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -12,42 +14,56 @@ from bert4keras2.checkpoints.formats.keras3 import check_hdf5
 from bert4keras2.files import write_beside
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
+from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.layers.running_means import refresh_logs
+from bert4keras2.training.callbacks import with_monitors
 from bert4keras2.training.display import with_display
 from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.jax_steps import LastingValues
 from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
+from bert4keras2.training.rates import name_rate
 from bert4keras2.training.recompute import recompute_layers
 from bert4keras2.training.step import LossTransform, introduce, train_with_transforms, with_followers
 
-__all__ = ["Model"]
+__all__ = ["Model", "Sequential", "TrainingMethods"]
 
 KERAS_SUFFIX = ".weights.h5"
+# Whether a loop of Keras (fit, predict...) runs in this thread.
+_IN_LOOP: ContextVar[bool] = ContextVar("in_loop", default=False)
 
 
-@register
-class Model(ClassicMethods, LastingValues, keras.Model):
-    """A keras.Model that also reads and writes classic weight files and checks ids before it trains on them.
+class TrainingMethods(ClassicMethods, LastingValues):
+    """What `Model` and `Sequential` have beyond Keras' classes, to be mixed into them.
 
-    Differences from keras.Model: weight files may have any name ("best_model.weights") and may come from Keras 2;
-    `fit_generator` and the like are there; token ids beyond the vocabulary raise a clear error; on TensorFlow, XLA is
-    used only where `jit_compile` asks for it or all shapes are fixed, since otherwise each new length would compile for
-    many seconds.
+    Weight files may have any name ("best_model.weights") and may come from Keras 2; `fit_generator` and the like are
+    there; token ids beyond the vocabulary raise a clear error; on TensorFlow, XLA is used only where `jit_compile` asks
+    for it or all shapes are fixed, since otherwise each new length would compile for many seconds.
     """
 
     _feeding: Feeding | None = None
     _loss_transforms: tuple[LossTransform, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except ValueError as error:
+            if "unique" not in str(error):
+                raise
+            raise ValueError(
+                f"{error} Models that are built by build_transformer_model and put into one model need prefixes:"
+                " build_transformer_model(..., prefix='B-') for the second"
+            ) from error
         recompute_layers(self)
 
-    def compile(self, *args: Any, jit_compile: bool | str = "auto", **kwargs: Any) -> None:
+    def compile(
+        self, *args: Any, jit_compile: bool | str = "auto", sample_weight_mode: Any = None, **kwargs: Any
+    ) -> None:
         """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary.
 
         Losses and metrics may be methods of the model's layers (`crf.sparse_loss`); a saved model finds them again.
+        What `sample_weight_mode` of Keras 2 said, the shape of sample weights says.
         """
         given = name_methods(self, by_name("compile", *args, **kwargs))
         given |= {name: wrap_functions(given[name]) for name in ("metrics", "weighted_metrics") if name in given}
@@ -56,6 +72,7 @@ class Model(ClassicMethods, LastingValues, keras.Model):
         if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
         super().compile(jit_compile=jit_compile, **given)
+        name_rate(self.optimizer)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as a saved model was; keras.Model leaves it to those who change `compile`."""
@@ -78,7 +95,7 @@ class Model(ClassicMethods, LastingValues, keras.Model):
         `class_weight` acts on all of them, and may be an array.
         """
         args, kwargs = with_display(2, args, kwargs, callbacks=True)
-        args, kwargs = with_followers(self.loss_transforms, args, kwargs)
+        args, kwargs = with_followers(self.loss_transforms, *with_monitors(args, kwargs))
         given = by_name("fit", x, y, *args, **kwargs)
         introduce(given.get("callbacks"))
         with self._fed(given, "fit", "train_function", "steps_per_epoch"):
@@ -123,13 +140,24 @@ class Model(ClassicMethods, LastingValues, keras.Model):
         with self._fed(given, "predict", "predict_function"):
             return super().predict_on_batch(**given)
 
-    def _fed(self, given: dict[str, Any], use: str, function: str, steps: str = "") -> AbstractContextManager[None]:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model as keras.Model does; on PyTorch, outputs for scripts can be read by NumPy."""
+        outputs = super().__call__(*args, **kwargs)
+        return outputs if _IN_LOOP.get() else forgiving(outputs)
+
+    @contextmanager
+    def _fed(self, given: dict[str, Any], use: str, function: str, steps: str = "") -> Iterator[None]:
         """Return a context in which `given` is what Keras takes: see `Feeding.call`."""
         if not self.compiled and keras_private.xla_is_undecided(self) and self._would_recompile():
             self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
         if self._feeding is None:
             self._feeding = Feeding(self)
-        return self._feeding.call(given, use, function, steps)
+        token = _IN_LOOP.set(True)
+        try:
+            with self._feeding.call(given, use, function, steps):
+                yield
+        finally:
+            _IN_LOOP.reset(token)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if not keras_private.build_for_workers(self, iterator):
@@ -187,12 +215,15 @@ class Model(ClassicMethods, LastingValues, keras.Model):
             check_hdf5,
         )
 
-    def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    def load_weights(
+        self, filepath: str | os.PathLike, skip_mismatch: bool = False, by_name: bool = False, **kwargs: Any
+    ) -> None:
         """Read weights written by `save_weights`, by Keras 3, or by Keras 2 and tf.keras scripts.
 
         Args:
             filepath: a weight file of any name, or the prefix of a tf.keras checkpoint.
             skip_mismatch: leave layers whose shapes differ as they are.
+            by_name: load layers that have a namesake in the file, and leave all others as they are.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -200,4 +231,14 @@ class Model(ClassicMethods, LastingValues, keras.Model):
         """
         from bert4keras2.checkpoints import keras_weights as legacy
 
-        legacy.load_weights(self, os.fspath(filepath), skip_mismatch, super().load_weights, **kwargs)
+        legacy.load_weights(self, os.fspath(filepath), skip_mismatch, super().load_weights, by_name, **kwargs)
+
+
+@register
+class Model(TrainingMethods, keras.Model):
+    """keras.Model with the habits of training scripts: what it has besides is in `TrainingMethods`."""
+
+
+@register
+class Sequential(TrainingMethods, keras.Sequential):
+    """keras.Sequential with what `Model` has besides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -13,9 +14,10 @@ import keras
 from bert4keras2.checkpoints.formats.keras3 import check_archive, check_hdf5, naming
 from bert4keras2.files import reject_impostor, write_beside
 
-__all__ = ["load_model", "save_under_any_name"]
+__all__ = ["HDF5_SUFFIXES", "describe_in_hdf5", "load_model", "save_under_any_name"]
 
-KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+HDF5_SUFFIXES = (".h5", ".hdf5")
+KERAS_SUFFIXES = (".keras", *HDF5_SUFFIXES)
 
 
 def save_under_any_name(
@@ -43,6 +45,48 @@ def save_under_any_name(
     write_beside(path, "the model", suffix, lambda p: save(p, overwrite=True, **kwargs), overwrite, check)
 
 
+def describe_in_hdf5(path: str, model: keras.Model) -> None:
+    """Give an HDF5 file of a whole model the description that ".keras" files have.
+
+    The one that Keras writes there names layers alone: its reader fails at operations, such as a slice of a mask, takes
+    strings such as "add" for functions, makes plain models of ours and builds optimizers without variables. Keras reads
+    this one, too.
+
+    Args:
+        path: a file that Keras has written.
+        model: the model in it.
+    """
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        description = keras.saving.serialize_keras_object(model)
+        if "training_config" not in file.attrs:
+            description.pop("compile_config", None)
+        description["class_name"] = json.loads(file.attrs["model_config"])["class_name"]
+        file.attrs["model_config"] = json.dumps(description).encode("utf-8")
+
+
+def _load_described(path: str, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+    """Return the model of an HDF5 file that `describe_in_hdf5` has described, None for other files."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        description = json.loads(file.attrs.get("model_config", "{}"))
+        if description.get("registered_name") is None:
+            return None
+        if not compile:
+            description.pop("compile_config", None)
+        model = keras.saving.deserialize_keras_object(description, custom_objects=custom_objects, safe_mode=safe_mode)
+        model.load_weights(path)
+        state = file.get("optimizer_weights")
+        if compile and state is not None and model.optimizer is not None:
+            names = state.attrs["weight_names"]
+            if len(names) == len(model.optimizer.variables):
+                for variable, name in zip(model.optimizer.variables, names, strict=True):
+                    variable.assign(state[name][()])
+    return model
+
+
 def load_model(filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
     """Read a model as keras.models.load_model does, whatever the name of a file in Keras' own format.
 
@@ -68,6 +112,10 @@ def load_model(filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
         check_hdf5(path)
     if path.endswith(KERAS_SUFFIXES) or not zipped:
         with naming(path, what="holds a model that Keras cannot build"):
+            if path.endswith(HDF5_SUFFIXES) and not zipped:
+                model = _load_described(path, *args, **kwargs)
+                if model is not None:
+                    return model
             return keras.models.load_model(filepath, *args, **kwargs)
     with tempfile.TemporaryDirectory() as folder:
         named = os.path.join(folder, "model.keras")

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional import keras_private
+from bert4keras2.training.callbacks import with_callback
 from bert4keras2.training.gradients import (
     dense,
     random_state,
@@ -316,16 +317,7 @@ def with_followers(
     transforms = [transform for transform in transforms if transform.follows]
     if not transforms:
         return args, kwargs
-    place = 3  # after batch_size, epochs and verbose
-    given = args[place] if len(args) > place else kwargs.get("callbacks")
-    if isinstance(given, keras.callbacks.CallbackList):
-        given.append(_Following(transforms))
-        return args, kwargs
-    given = list(given) if isinstance(given, list | tuple) else [given] if given else []
-    callbacks = [_Following(transforms), *given]
-    if len(args) > place:
-        return (*args[:place], callbacks, *args[place + 1 :]), kwargs
-    return args, {**kwargs, "callbacks": callbacks}
+    return with_callback(_Following(transforms), args, kwargs)
 
 
 def introduce(callbacks: Any) -> None:

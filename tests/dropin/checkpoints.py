@@ -54,6 +54,7 @@ PACKAGES: dict[str, dict[str, Any]] = {
     "chinese_L-12_H-768_A-12": _package(),
     "chinese_wwm_L-12_H-768_A-12": _package(),
     "chinese_roberta_wwm_ext_L-12_H-768_A-12": _package(),
+    "wide/chinese_roberta_wwm_ext_L-12_H-768_A-12": _package(depth=2, json=WIDE),  # scripts have its width in numbers
     "chinese_roberta_wwm_large_ext_L-24_H-1024_A-16": _package(),
     "chinese_wobert_plus_L-12_H-768_A-12": _package(vocab="words", heads={"with_mlm": True}),
     "uncased_L-12_H-768_A-12": _package(vocab="english"),

@@ -19,12 +19,18 @@ class Recipe:
             computed, on which machine.
         steps: how many to train.
         first: scripts beside it that its own instructions run before it.
+        data: {beginning of paths in the script: folder of the benchmarks that is meant}.
+        folders: that it expects to be there, relative to its own.
+        wide: whether it has the width of the checkpoint in numbers.
     """
 
     arguments: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     steps: int = 2
     first: tuple[str, ...] = ()
+    data: dict[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    wide: bool = False
 
 
 # What these predict is cut out of the text by the offsets of tokens, and [CLS] has none: they have to learn a little.
@@ -52,6 +58,55 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+# By a part of the path: repositories whose scripts need the same. Scores that start at 0 are passed by no model that
+# answers all alike: they start below, so that weights are saved. `num_per_val_file` is the length of FewCLUE's files.
+_BELOW = {
+    "num_per_val_file": 12,
+    "best_val_mcc": -2,
+    "best_val_pearson_corr": -2,
+    "best_val_acc": -1,
+    "best_val_f1": -1,
+}
+_PLACES = (
+    "../../../datasets/",
+    "../data/FewCLUEDatasets-master/ready_data/",
+    "./ready_data/",
+    "ready_data/",
+    "datasets/",
+)
+_FEWCLUE = dict.fromkeys(_PLACES, "fewclue/")
+_OUTPUT = (
+    "output",
+    "../output",
+    "../output/ocnli",
+    "baseline/models_keras/ptuning/output",
+    "baselines/models_keras/ptuning/output",
+)
+FOLDERS: dict[str, Recipe] = {
+    "+SuperGLUE-bert4keras/src/AX.py": Recipe(
+        data={"../Datasets/SuperGLUE/": "superglue/"}, settings=_BELOW, first=("RTE.py",)
+    ),
+    "+SuperGLUE-bert4keras/src/": Recipe(data={"../Datasets/SuperGLUE/": "superglue/"}, settings=_BELOW),
+    "+GLUE-bert4keras/": Recipe(data={"./datasets/": "glue/"}, folders=("results",), settings=_BELOW),
+    # Its files are as long as an argument says.
+    **{
+        f"FewCLUE/baselines/models_keras/pet/pet_{task}.py": Recipe(
+            ("--num_per_val_file", "12"),
+            data=_FEWCLUE,
+            settings=_BELOW,
+            folders=_OUTPUT,
+            wide=True,
+        )
+        for task in ("bustm", "chid", "csl", "csldcp", "eprstmt", "iflytek", "ocnli", "tnews", "wsc")
+    },
+    "FewCLUE/baselines/models_keras/ptuning_origin/": Recipe(("0",), data=_FEWCLUE, settings=_BELOW, wide=True),
+    "FewCLUE/baselines/models_keras/": Recipe(data=_FEWCLUE, settings=_BELOW, folders=_OUTPUT, wide=True),
+}
+
+
 def recipe_for(path: Path) -> Recipe:
     """Return what a script needs; a recipe that changes nothing if it is not in the table."""
-    return next((recipe for end, recipe in RECIPES.items() if path.as_posix().endswith(f"/{end}")), Recipe())
+    name = path.as_posix()
+    by_end = (recipe for end, recipe in RECIPES.items() if name.endswith(f"/{end}"))
+    by_folder = (recipe for folder, recipe in FOLDERS.items() if folder in name)
+    return next(by_end, None) or next(by_folder, Recipe())

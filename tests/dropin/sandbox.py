@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from bert4keras2.migrate import Note, migrate_source
+from tests.dropin.checkpoints import PACKAGES
 from tests.dropin.recipes import Recipe
 from tests.dropin.world import World
 
 __all__ = ["Copy", "needs_all_blocks", "prepare"]
 
 COPIED = (".py", ".csv", ".json", ".txt", ".tsv", ".model")
+TARGETS = (ast.Name, ast.Attribute)
 BLOCKS = (ast.FunctionDef, ast.ClassDef)
 RIGHT = ("data_sample.json",)  # the one that SimBERT's repository has breaks lines within its strings
+BEST = "best_val_"  # scores; they are set where one is better, too
 # What is shortened in every script: names of numbers, and the largest that they may be.
 LARGEST = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 8, "num_epochs": 1}
 
@@ -92,7 +95,12 @@ def prepare(script: Path, folder: Path, world: World, recipe: Recipe) -> Copy:
     sources = {path: path.read_text(encoding="utf-8") for path in work.glob("*.py")}
     deep = any(map(needs_all_blocks, [sources[work / script.name], *_imported(work / script.name, sources)]))
     root = world.roots["full" if deep else "short"]
-    moved = {"/root/": f"{root}/", "/home/": f"{world.home}/", "gs://": f"{world.bucket}/"}
+    moved = {prefix: f"{world.others}/{part}" for prefix, part in recipe.data.items()}
+    moved |= {"/root/": f"{root}/", "/home/": f"{world.home}/", "gs://": f"{world.bucket}/"}
+    for name in recipe.folders:
+        (work / name).mkdir(parents=True, exist_ok=True)
+    if recipe.data:  # of other authors, who keep checkpoints elsewhere
+        moved["*"] = f"{root}/kg/bert{'/wide' if recipe.wide else ''}"
     copy = Copy(work / script.name, originals=sources)
     for path, source in sources.items():
         result = migrate_source(source, always=True)
@@ -115,13 +123,11 @@ def _edit(source: str, moved: dict[str, str], settings: dict[str, Any]) -> str:
     edits: list[tuple[int, int, int, str]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
-            old = next((prefix for prefix in moved if node.value.startswith(prefix)), None)
-            if old and node.lineno == node.end_lineno:
-                edits.append(
-                    (node.lineno, node.col_offset, node.end_col_offset, repr(moved[old] + node.value[len(old) :]))
-                )
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            new = _number(node.targets[0].id, node.value, settings)
+            new = _moved(node.value, moved)
+            if new != node.value and node.lineno == node.end_lineno:
+                edits.append((node.lineno, node.col_offset, node.end_col_offset, repr(new)))
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], TARGETS):
+            new = _number(ast.unparse(node.targets[0]).rpartition(".")[2], node.value, settings)
             if new is not None and node.value.lineno == node.value.end_lineno:
                 edits.append((node.value.lineno, node.value.col_offset, node.value.end_col_offset, new))
     lines = source.splitlines(keepends=True)
@@ -131,8 +137,17 @@ def _edit(source: str, moved: dict[str, str], settings: dict[str, Any]) -> str:
     return "".join(lines)
 
 
+def _moved(path: str, moved: dict[str, str]) -> str:
+    """Return where a path of a script leads: by its beginning, or by the checkpoint that it names, under moved["*"]."""
+    package = next((name for name in PACKAGES if f"/{name}" in path), None) if "*" in moved else None
+    if package:
+        return f"{moved['*']}/{package}{path.split(f'/{package}', 1)[1]}"
+    old = next((prefix for prefix in moved if path.startswith(prefix)), None)
+    return path if old is None else moved[old] + path[len(old) :]
+
+
 def _number(name: str, value: ast.expr, settings: dict[str, Any]) -> str | None:
-    if name in settings:
+    if name in settings and (isinstance(value, ast.Constant) or not name.startswith(BEST)):
         return repr(settings[name])
     if name in LARGEST and isinstance(value, ast.Constant) and isinstance(value.value, int):
         return repr(min(value.value, LARGEST[name]))

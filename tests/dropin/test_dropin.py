@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from tests.dropin import command, runner, sandbox
-from tests.dropin.recipes import Recipe
+from tests.dropin.recipes import Recipe, recipe_for
 from tests.dropin.world import World
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one backend tells how scripts are run")
@@ -121,3 +121,23 @@ def test_python_2_needs_a_hand(tmp_path):
     script.write_text("from bert4keras.snippets import open\nprint 'x'\n", encoding="utf-8")
     outcome = runner.run_script(script, "old.py", tmp_path / "out", World(tmp_path / "world"), "tensorflow", 10)
     assert (outcome.status, outcome.line) == (runner.HAND, 2) and "Python 2" in outcome.reason
+
+
+def test_paths_of_other_authors_lead_to_data_and_checkpoints(tmp_path):
+    source = "a = './uncased_L-12_H-768_A-12/vocab.txt'\nb = './datasets/CoLA/train.tsv'\nc = './other/x'\n"
+    source += "class E:\n    def __init__(self):\n        self.best_val_acc = 0.\n    def f(self, x):\n"
+    source += "        self.best_val_acc = x\n"
+    script = tmp_path / "someone+GLUE-bert4keras" / "a.py"
+    script.parent.mkdir()
+    script.write_text(source, encoding="utf-8")
+    world = World(tmp_path / "world")
+    copy = sandbox.prepare(script, tmp_path / "out", world, recipe_for(script))
+    root = world.roots["short"]
+    assert copy.script.read_text(encoding="utf-8").splitlines() == [
+        f"a = '{root}/kg/bert/uncased_L-12_H-768_A-12/vocab.txt'",
+        f"b = '{world.others}/glue/CoLA/train.tsv'",
+        *source.splitlines()[2:5],
+        "        self.best_val_acc = -1",
+        *source.splitlines()[6:],
+    ]
+    assert (copy.script.parent / "results").is_dir()

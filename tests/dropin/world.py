@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.dropin.checkpoints import PACKAGES, write_package, write_weights
 from tests.dropin.data_clue import write_clue
+from tests.dropin.data_others import write_others
 from tests.dropin.data_tasks import write_beside, write_home, write_tasks
 
 __all__ = ["World"]
@@ -24,6 +25,7 @@ class World:
         # Two folders stand for /root: with models of all their blocks, and with the same cut to two.
         self.roots = {"full": folder / "full" / "root", "short": folder / "short" / "root"}
         self.home, self.bucket, self.datasets = folder / "home", folder / "bucket", folder / "datasets"
+        self.others = folder / "others"
 
     def write(self, sources: Iterable[str]) -> None:
         """Write the data, and the checkpoints whose names the scripts' sources mention."""
@@ -35,6 +37,7 @@ class World:
             write_tasks(root)
             write_home(self.home)
             write_beside(self.datasets)
+            write_others(self.others)
             self.roots["short"].mkdir(parents=True, exist_ok=True)
             for path in root.iterdir():
                 target = self.roots["short"] / path.name
@@ -47,7 +50,7 @@ class World:
         if "spaces_ac_cn" in text:
             text += "chinese_L-12_H-768_A-12"
         for name in PACKAGES:
-            if name in text or (name == "mt5/mt5_base" and "mt5_base" in text):
+            if name.removeprefix("wide/") in text or (name == "mt5/mt5_base" and "mt5_base" in text):
                 write_package(self.roots, name)
         self._link_home()
         if "roformer.v2.4000.weights" in text:

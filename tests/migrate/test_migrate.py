@@ -243,7 +243,7 @@ def test_showing_changes_nothing(project, capsys):
     path = project / "sub" / "adversarial.py"
     assert f"--- {path}\n+++ {path} (bert4keras2)\n" in shown and f"{path}:2:8: model.total_loss\n    -> " in shown
     assert f"{project / 'sub' / 'two.py'}:1:1: cannot parse" in shown and "2to3" in shown
-    assert "book.ipynb: notebooks are not rewritten" in shown and ".hidden" not in shown
+    assert "book.ipynb:1:1: cannot parse as a notebook" in shown and ".hidden" not in shown
 
 
 def test_writing(project, capsys):

@@ -59,3 +59,51 @@ def test_what_cannot_be_extended():
 def test_attention_caches():
     with pytest.raises(TypeError, match="does not take 'attention_caches': generation keeps keys .*Generator"):
         build_transformer_model(**BASE, attention_caches={})
+
+
+class Patterned(BERT):
+    """A script's own graph, with options of its own."""
+
+    def __init__(self, pattern_len=3, hidden_size=None, unused_length=None, **kwargs):
+        super().__init__(**kwargs)
+        self.pattern_len, self.seen, self.unused_length = pattern_len, hidden_size, unused_length
+
+    def apply_final_layers(self, inputs):
+        return self.apply(inputs, keras.layers.Lambda, {"scale": self.pattern_len}, function=lambda x, scale: x * scale)
+
+
+class Deeper(Patterned):
+    """A subclass of a subclass: both constructors' options."""
+
+    def __init__(self, expert_model="none", **kwargs):
+        super().__init__(pattern_len=7, **kwargs)
+        self.expert_model = expert_model
+
+
+def test_options_of_a_subclass_reach_its_constructor():
+    made = built(Patterned, pattern_len=9)
+    assert (made.pattern_len, made.seen, made.unused_length) == (9, BASE["hidden_size"], None)
+    arrays = batch(made)
+    np.testing.assert_allclose(
+        run(made.model, arrays)[0], 9 * run(keras.Model(made.inputs, made.hidden_states[-1]), arrays)[0], rtol=1e-5
+    )
+    deeper = built(Deeper, expert_model="b", unused_length=2)
+    assert (deeper.pattern_len, deeper.expert_model, deeper.unused_length) == (7, "b", 2)
+    from_file = build_transformer_model({**BASE, "pattern_len": 4}, model=Patterned, return_keras_model=False)
+    assert from_file.pattern_len == 4
+
+
+def test_options_that_no_constructor_takes():
+    with pytest.raises(TypeError, match="pattern_length"):
+        built(Patterned, pattern_length=9)
+    with pytest.raises(TypeError, match="pattern_len"):
+        built(BERT, pattern_len=9)
+
+    class Positional(BERT):
+        """Hands on by position, as no script for bert4keras did."""
+
+        def __init__(self, size=1, **kwargs):
+            super().__init__(size, **kwargs)
+
+    with pytest.raises(TypeError, match=r"config|by name"):
+        built(Positional)

@@ -11,6 +11,7 @@ from keras import ops
 
 from bert4keras2.backend.keras2.shapes import is_symbolic, ndim
 from bert4keras2.functional.registry import register
+from bert4keras2.training.rates import ScheduledRate
 
 __all__ = [
     "batch_get_value",
@@ -65,6 +66,8 @@ def get_value(x) -> np.ndarray:
             f"{x!r} is symbolic and has no value yet. Compute it with K.function(inputs, outputs), or build"
             " keras.Model(inputs, outputs) and call predict"
         )
+    if isinstance(x, ScheduledRate):
+        return x.numpy()
     return ops.convert_to_numpy(ops.stop_gradient(x) if ops.is_tensor(x) else x)
 
 

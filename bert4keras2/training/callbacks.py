@@ -1,0 +1,116 @@
+"""Callbacks as scripts for Keras 2 write them, and how `fit` gets callbacks of the library's own."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import keras
+
+__all__ = ["Callback", "ModelCheckpoint", "with_callback", "with_monitors"]
+
+# How Keras 2 told whether more is better, with the names of scores that scripts use.
+MORE_IS_BETTER = re.compile("acc|auc|bleu|corr|f1|f_?measure|f_?score|precision|recall|rouge|spearman", re.IGNORECASE)
+PLACE = 3  # of `callbacks` among the arguments of `fit` after x and y: after batch_size, epochs and verbose
+
+
+class Callback(keras.callbacks.Callback):
+    """keras.callbacks.Callback whose `model` scripts may set themselves, before or without `fit`.
+
+    `fit` sets it to the model that it trains, as ever.
+    """
+
+    @property
+    def model(self) -> Any:
+        """The model that is trained, or the one that the script has set."""
+        return keras.callbacks.Callback.model.fget(self)
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self.set_model(model)
+
+
+class ModelCheckpoint(keras.callbacks.ModelCheckpoint):
+    """keras.callbacks.ModelCheckpoint with files of any name: "best_model.weights", "best.hdf5", "best".
+
+    Args:
+        filepath: where to write; epoch and logs may be in it, as in "{epoch:02d}-{val_loss:.2f}.weights".
+        monitor, verbose, save_best_only, save_weights_only, mode: as there.
+        period: write after every so many epochs.
+        **kwargs: what else keras.callbacks.ModelCheckpoint takes.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        period: int | str = 1,
+        **kwargs: Any,
+    ):
+        if period == "epoch" or "save_freq" in kwargs:  # Keras 3 has save_freq in this place
+            kwargs.setdefault("save_freq", period)
+            period = 1
+        kwargs.pop("load_weights_on_restart", None)
+        accepted = "any.weights.h5" if save_weights_only else "any.keras"
+        super().__init__(accepted, monitor, verbose, save_best_only, save_weights_only, mode, **kwargs)
+        self.filepath = os.fspath(filepath)
+        self.period = period
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write a file if it is time to, and if it is the best so far, where that is asked for."""
+        if (epoch + 1) % self.period == 0:
+            super().on_epoch_end(epoch, logs)
+
+
+class _Monitors(keras.callbacks.Callback):
+    """Lets callbacks find what they monitor by its name in Keras 2, and tells them whether more of it is better.
+
+    Keras knows that of the metrics that a model was compiled with, not of those that layers report.
+    """
+
+    def __init__(self, callbacks: list[Any]):
+        super().__init__()
+        self.callbacks = callbacks
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs = logs or {}
+        for callback in self.callbacks:
+            name = callback.monitor
+            for old, new in (("accuracy", "acc"), ("acc", "accuracy")):
+                other = re.sub(rf"{old}$", new, name)
+                if name not in logs and other in logs:
+                    callback.monitor = name = other
+            if name in logs and callback.mode == "auto" and name.removeprefix("val_") not in self._compiled():
+                callback.mode = "max" if MORE_IS_BETTER.search(name) else "min"
+
+    def _compiled(self) -> set[str]:
+        """Return the names of what Keras knows the direction of: the loss and the metrics of `compile`."""
+        found = {"loss"}
+        for metric in self.model.metrics:
+            found.update(inner.name for inner in getattr(metric, "metrics", ()))
+        return found
+
+
+def with_monitors(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Return the arguments of `fit` after x and y with help for callbacks that monitor something."""
+    given = args[PLACE] if len(args) > PLACE else kwargs.get("callbacks")
+    listed = given if isinstance(given, list | tuple) else [given]
+    watching = [each for each in listed if isinstance(getattr(each, "monitor", None), str) and hasattr(each, "mode")]
+    return with_callback(_Monitors(watching), args, kwargs) if watching else (args, kwargs)
+
+
+def with_callback(callback: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Return the arguments of `fit` after x and y with one more callback, which comes first."""
+    given = args[PLACE] if len(args) > PLACE else kwargs.get("callbacks")
+    if isinstance(given, keras.callbacks.CallbackList):
+        given.append(callback)
+        return args, kwargs
+    callbacks = [callback, *(given if isinstance(given, list | tuple) else [given] if given else [])]
+    if len(args) > PLACE:
+        return (*args[:PLACE], callbacks, *args[PLACE + 1 :]), kwargs
+    return args, {**kwargs, "callbacks": callbacks}
