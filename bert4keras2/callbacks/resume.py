@@ -25,8 +25,9 @@ class Resume(keras.callbacks.Callback):
     epoch, and with `every` the batch. The file is written beside its place and renamed: a kill at any moment leaves a
     whole one, and what was trained after it is trained again.
 
-    That the run ends with the weights of an uninterrupted one takes data that come in the same order in each epoch, or
-    begin with the epoch and batch that `restore` finds. keras.callbacks.BackupAndRestore keeps weights and epochs.
+    A run ends with the weights of an uninterrupted one on arrays (whose order follows from the run's seed and the
+    number of the epoch) and on DataGenerators, if `set_seed` comes before them; other iterators have to begin by
+    themselves with the epoch that `restore` finds. keras.callbacks.BackupAndRestore keeps weights and epochs alone.
 
     Args:
         folder: where the state is kept, for one run; it is made. It stays after the run: remove it to train anew.
@@ -36,6 +37,7 @@ class Resume(keras.callbacks.Callback):
 
     Attributes:
         epoch, batch: where the run goes on, after `restore`.
+        order_seed: what the order of arrays follows from, besides the number of an epoch.
         history: of the whole run, {name in the logs: values}, after `restore` or `fit`.
 
     Raises:
@@ -50,6 +52,7 @@ class Resume(keras.callbacks.Callback):
         self.every = None if every is None else whole_number("every", every, 1)
         self.epoch = self.batch = 0
         self.history: dict[str, list[float]] = {}
+        self.order_seed = 0
         # Of the random generators: where they stood when the epoch began, and where the run was interrupted.
         self._random: list[dict[str, Any]] | None = None
         self._epoch_random: dict[str, Any] = {}
@@ -67,12 +70,13 @@ class Resume(keras.callbacks.Callback):
         """
         self._restored = model
         if not os.path.exists(self.path):
+            self.order_seed = int(np.random.randint(2**31))
             return False
         meta, values = read_state(self.path)
         restore_variables(self.path, model, meta, values)
         self.epoch, self.batch, self._random = meta["epoch"], meta["batch"], meta["random"]
         self._kept = {"history": meta["history"], "callbacks": meta["callbacks"]}
-        self.history = meta["history"]["history"]
+        self.history, self.order_seed = meta["history"]["history"], meta["order_seed"]
         return True
 
     def follow(self, callbacks: list[Any]) -> None:
@@ -144,6 +148,7 @@ class Resume(keras.callbacks.Callback):
         now = save_random()
         meta = {"epoch": epoch, "batch": batch, "random": [now if epoch > self._current else self._epoch_random, now]}
         meta["history"] = {"epoch": history.epoch, "history": _plain(history.history)}
+        meta["order_seed"] = self.order_seed
         meta["callbacks"] = [_counted(callback) for callback in self._others]
         save_state(self.path, self.model, meta)
 

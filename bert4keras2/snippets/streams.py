@@ -52,6 +52,7 @@ class BatchStream:
 
     Attributes:
         steps: the same.
+        can_restart: the same.
         error: what the newest reader failed with, which TensorFlow wraps into an error of its own.
     """
 
@@ -69,7 +70,7 @@ class BatchStream:
         self.error: Exception | None = None
         self._make_pass = make_pass
         self._inputs_only = inputs_only
-        self._can_restart = can_restart
+        self.can_restart = can_restart
         self._shapes = shapes
         self._peek_at = peek
         self._watcher = watcher
@@ -112,10 +113,25 @@ class BatchStream:
         self._prepare, self._one_pass, self._input_shapes, self.error = prepare, one_pass, input_shapes, None
         self._trial, self._served = True, None
 
+    def begin_with(self, passes: int = 0, batches: int = 0) -> None:
+        """Leave out what a run that was interrupted has trained on; call it before anybody reads.
+
+        Args:
+            passes: how many; each begins anew, in its own order, and nothing of them is made.
+            batches: how many of a pass that goes on and on; they are made and passed over.
+        """
+        for _ in range(passes):
+            self._make_pass()
+        if batches:
+            with self._lock:
+                self._trial, self._served = False, []
+                for _ in range(batches):
+                    next(self)
+
     def goes_on(self) -> bool:
         """Return whether the pass that was read last has more batches than `steps`."""
         with self._lock:
-            if self._ended or not self._can_restart or self.steps is None or self._count < self.steps:
+            if self._ended or not self.can_restart or self.steps is None or self._count < self.steps:
                 return False  # also where a callback stopped before the end
             if self._count > self.steps:
                 return True  # read ahead
@@ -139,7 +155,7 @@ class BatchStream:
             return self._peek_at(count)
         with self._lock:
             found = self._ahead(count)
-            if not found and self._can_restart:
+            if not found and self.can_restart:
                 self._pass = None  # it was read to its end
                 found = self._ahead(count)
             return found
@@ -166,7 +182,7 @@ class BatchStream:
             reader, prepare, one_pass = self._reader, self._prepare, self._one_pass
             if self._served is not None:  # what a trial took
                 self._pending.extendleft(reversed(self._served))
-            elif reader > 1 and self._can_restart:
+            elif reader > 1 and self.can_restart:
                 self._pending.clear()
                 self._pass = None
             self._served = [] if self._trial else None

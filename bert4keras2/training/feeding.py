@@ -13,6 +13,7 @@ import keras
 
 from bert4keras2.training.arrays import input_places, inputs_as_arrays, targets_as_arrays
 from bert4keras2.training.class_weights import ClassWeights
+from bert4keras2.training.going_on import begin_where_it_stopped
 from bert4keras2.training.input_checks import IdLimits
 from bert4keras2.training.label_checks import LabelLimits
 from bert4keras2.training.sources import is_dataset, stream_of
@@ -60,7 +61,9 @@ class Feeding:
     # -- calls -------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def call(self, given: dict[str, Any], use: str, function: str, steps: str = "") -> Iterator[None]:
+    def call(
+        self, given: dict[str, Any], use: str, function: str, steps: str = "", keeper: Any = None
+    ) -> Iterator[None]:
         """Replace what a method of Keras is given, and raise errors about data as they were raised.
 
         Args:
@@ -68,14 +71,17 @@ class Feeding:
             use: "fit", "evaluate" or "predict".
             function: the attribute of the model that holds what Keras runs for a step.
             steps: the argument that says how many batches to take; "" for methods that take one batch.
+            keeper: the callback that keeps the run, which begins with its epoch and has its order; None without one.
         """
         streams: list[Any] = []
         weights = given.pop("class_weight", None)
         if given.get("validation_data") is not None:
             given["validation_data"] = self._validation(given, streams)
-        elif given.get("validation_split") and weights is not None:
+        elif given.get("validation_split") and (weights is not None or keeper is not None):
             self._split(given)
         self._replace(given, use, function, steps, weights, streams)
+        if keeper is not None:
+            begin_where_it_stopped(given, streams, keeper, steps)
         unknown = any(stream.num_batches is None and stream.one_pass for stream in streams)
         try:
             with _without_warning() if unknown else contextlib.nullcontext():

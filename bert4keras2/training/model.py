@@ -97,8 +97,8 @@ class TrainingMethods(ClassicMethods, LastingValues):
         args, kwargs = with_display(2, args, kwargs, callbacks=True)
         args, kwargs = with_followers(self.loss_transforms, *with_monitors(args, kwargs))
         given = by_name("fit", x, y, *args, **kwargs)
-        introduce(given.get("callbacks"))
-        with self._fed(given, "fit", "train_function", "steps_per_epoch"):
+        keeper = introduce(given.get("callbacks"), self)
+        with self._fed(given, "fit", "train_function", "steps_per_epoch", keeper):
             return super().fit(**given)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
@@ -146,7 +146,9 @@ class TrainingMethods(ClassicMethods, LastingValues):
         return outputs if _IN_LOOP.get() else forgiving(outputs)
 
     @contextmanager
-    def _fed(self, given: dict[str, Any], use: str, function: str, steps: str = "") -> Iterator[None]:
+    def _fed(
+        self, given: dict[str, Any], use: str, function: str, steps: str = "", keeper: Any = None
+    ) -> Iterator[None]:
         """Return a context in which `given` is what Keras takes: see `Feeding.call`."""
         if not self.compiled and keras_private.xla_is_undecided(self) and self._would_recompile():
             self.jit_compile = False  # else Keras decides by the device alone in a predict without compile
@@ -154,7 +156,7 @@ class TrainingMethods(ClassicMethods, LastingValues):
             self._feeding = Feeding(self)
         token = _IN_LOOP.set(True)
         try:
-            with self._feeding.call(given, use, function, steps):
+            with self._feeding.call(given, use, function, steps, keeper):
                 yield
         finally:
             _IN_LOOP.reset(token)

@@ -320,14 +320,20 @@ def with_followers(
     return with_callback(_Following(transforms), args, kwargs)
 
 
-def introduce(callbacks: Any) -> None:
-    """Let callbacks that keep what others count know those: `follow` is called with all of them.
+def introduce(callbacks: Any, model: Any) -> Any:
+    """Let callbacks that keep what others count know those, and restore the run that one of them has kept.
 
     Args:
         callbacks: of `fit`.
+        model: the model.
+
+    Returns:
+        The callback that keeps the run (`bert4keras2.callbacks.Resume`), None if there is none.
     """
     listed = isinstance(callbacks, keras.callbacks.CallbackList)
     given = callbacks.callbacks if listed else keras.tree.flatten(callbacks)
-    for callback in given:
-        if hasattr(callback, "follow"):
-            callback.follow(list(given))
+    keepers = [callback for callback in given if hasattr(callback, "follow")]
+    for keeper in keepers:
+        keeper.follow(list(given))
+        keeper.restore(model)
+    return keepers[0] if keepers else None

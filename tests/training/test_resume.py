@@ -55,29 +55,38 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def train(folder, stop=None, **options):
+def train(folder, stop=None, kind="generator", **options):
     model = make_model()
     data = Rows(ROWS.tolist(), batch_size=8)
     waits = keras.callbacks.ReduceLROnPlateau(monitor="accuracy", patience=1, min_delta=0.5, factor=0.5)
     callbacks = [Resume(folder, **options), waits, *([Stop(stop)] if stop else [])]
-    model.fit(data.forfit(random=False), steps_per_epoch=len(data), epochs=4, callbacks=callbacks, verbose=0)
+    rest = {"epochs": 4, "callbacks": callbacks, "verbose": 0}
+    if kind == "arrays":
+        model.fit(ROWS, (ROWS[:, 0] > 0).astype("int32"), batch_size=8, validation_split=0.2, **rest)
+    elif kind == "passes":
+        model.fit(data.forfit(), **rest)
+    else:
+        model.fit(data.forfit(), steps_per_epoch=len(data), **rest)
     return model
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize(("stop", "every"), [(10, None), (11, None), (13, 2), (6, 3)])
-def test_the_same_weights_after_an_interruption(tmp_path, stop, every):
-    whole = train(tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("stop", "every", "kind"),
+    [(10, None, "generator"), (13, 2, "generator"), (11, None, "passes"), (6, 3, "passes"), (9, 3, "arrays")],
+)
+def test_the_same_weights_after_an_interruption(tmp_path, stop, every, kind):
+    whole = train(tmp_path / "whole", kind=kind)
     with pytest.raises(BaseException, match="|KeyboardInterrupt"):
-        train(tmp_path / "cut", stop, every=every)
-    found = train(tmp_path / "cut", every=every)
+        train(tmp_path / "cut", stop, kind, every=every)
+    found = train(tmp_path / "cut", every=every, kind=kind)
     for a, b in zip(whole.get_weights(), found.get_weights(), strict=True):
         assert (a == b).all()
     assert float(whole.optimizer.learning_rate) == float(found.optimizer.learning_rate) < 0.01
     assert found.history.history["loss"][-1] == whole.history.history["loss"][-1]
     assert len(found.history.history["loss"]) == 4
     # A finished run is not trained again, and a longer one goes on.
-    again = train(tmp_path / "cut", every=every)
+    again = train(tmp_path / "cut", every=every, kind=kind)
     assert all((a == b).all() for a, b in zip(again.get_weights(), found.get_weights(), strict=True))
 
 
