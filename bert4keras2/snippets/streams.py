@@ -80,6 +80,7 @@ class BatchStream:
         self._pass: Iterator[Any] | None = None
         self._pending: deque[Any] = deque()  # read ahead, served first
         self._served: list[Any] | None = []  # what the newest reader took, None once it is no trial any more
+        self._left_out = 0  # batches at the beginning of a pass
         self._reader = 0
         self._trial = True  # whether the next reader may be there to build a model alone
         self._count = 0  # batches that the newest reader took
@@ -111,7 +112,7 @@ class BatchStream:
             input_shapes: those of the model's inputs, with None for what varies; not known if empty.
         """
         self._prepare, self._one_pass, self._input_shapes, self.error = prepare, one_pass, input_shapes, None
-        self._trial, self._served = True, None
+        self._trial, self._served, self._left_out = True, None, 0
 
     def begin_with(self, passes: int = 0, batches: int = 0) -> None:
         """Leave out what a run that was interrupted has trained on; call it before anybody reads.
@@ -122,11 +123,7 @@ class BatchStream:
         """
         for _ in range(passes):
             self._make_pass()
-        if batches:
-            with self._lock:
-                self._trial, self._served = False, []
-                for _ in range(batches):
-                    next(self)
+        self._left_out = batches
 
     def goes_on(self) -> bool:
         """Return whether the pass that was read last has more batches than `steps`."""
@@ -147,6 +144,9 @@ class BatchStream:
             return self._pending.popleft()
         if self._pass is None:
             self._pass = self._make_pass()
+            left = self._left_out
+            while left:
+                left -= next(self._pass) is not PASS_END
         return next(self._pass)
 
     def _peek(self, count: int) -> list[Any]:
