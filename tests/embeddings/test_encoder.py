@@ -321,7 +321,8 @@ def test_whitening_attached(bert):
         ({"batch_size": 0}, ValueError, "batch_size=0"),
         ({"prefix": None}, TypeError, "prefix"),
         ({"tokenizer": "vocab.txt"}, TypeError, "tokenizer"),
-        ({"model": "bert"}, TypeError, "functional Keras model"),
+        ({"model": "bert"}, TypeError, r"SentenceEncoder\.load\('bert'\)"),
+        ({"model": object()}, TypeError, "functional Keras model"),
     ],
 )
 def test_bad_options(options, error, message):
