@@ -2,8 +2,8 @@
 
 What other files need stands behind a function here. Names are overridden where a class has to answer to them:
 `_backend_apply_gradients` in optimizers/rules.py, `_purge_model_variables` and `_jax_state_synced` in
-training/jax_steps.py, `_maybe_symbolic_build` in training/model.py; `SeedGenerator.next` and `DataAdapter` are public in
-all but export.
+training/jax_steps.py, `_maybe_symbolic_build` in training/model.py; `SeedGenerator.next` and `DataAdapter` are public
+in all but export.
 """
 
 from __future__ import annotations
