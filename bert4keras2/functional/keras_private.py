@@ -122,6 +122,14 @@ def mask_of(tensor: Any) -> Any:
     return mask
 
 
+def with_mask_of(tensor: Any, other: Any) -> Any:
+    """Return a tensor with the Keras mask of another one of the same values."""
+    mask = mask_of(other)
+    if mask is not None:
+        tensor._keras_mask = mask
+    return tensor
+
+
 def input_structure(model: Any) -> Any:
     """Return a functional model's symbolic inputs as it is called with them: one tensor, a list or a dict."""
     return getattr(model, "_inputs_struct", model.inputs)

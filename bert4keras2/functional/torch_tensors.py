@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional import keras_private
+
 __all__ = ["forgiving", "plain"]
 
 TWO_SIDED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
@@ -50,13 +52,21 @@ def _forgiving_tensor() -> type:
 
 
 def forgiving(tensors: Any) -> Any:
-    """Return tensors, alone or nested, that NumPy's arrays can be multiplied with; as they are on other backends."""
+    """Return tensors, alone or nested, that NumPy's arrays can be multiplied with, and their masks with them.
+
+    On other backends, and where torch.compile traces, which takes no other kinds of tensors, they are as they are.
+    """
     if keras.backend.backend() != "torch":
         return tensors
     import torch
 
-    kind = _forgiving_tensor()
-    return keras.tree.map_structure(lambda t: t.as_subclass(kind) if type(t) is torch.Tensor else t, tensors)
+    if torch.compiler.is_compiling():
+        return tensors
+    return keras.tree.map_structure(lambda t: _as(t, _forgiving_tensor()) if type(t) is torch.Tensor else t, tensors)
+
+
+def _as(tensor: Any, kind: type) -> Any:
+    return keras_private.with_mask_of(tensor.as_subclass(kind), tensor)
 
 
 def plain(tensor: Any) -> Any:
@@ -65,4 +75,6 @@ def plain(tensor: Any) -> Any:
         return tensor
     import torch
 
-    return tensor.as_subclass(torch.Tensor) if isinstance(tensor, torch.Tensor) else tensor
+    if not isinstance(tensor, torch.Tensor) or type(tensor) is torch.Tensor:
+        return tensor
+    return _as(tensor, torch.Tensor)
