@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if any(map(os.path.exists, GPU
 # Notes and warnings that come while TensorFlow is being imported, before it reads that variable.
 _NOTES = re.compile(
     rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \S+ [IW] |[IW]0000 "
-    rb"|To enable the following instructions"
+    rb"|To enable the following instructions|.*Unable to register cu\w+ factory"
 )
 
 

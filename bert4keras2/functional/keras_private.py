@@ -24,6 +24,7 @@ SEEN_WITH = ("3.11", "3.12", "3.13", "3.14", "3.15")
 NAMES = {
     "_keras_history": "which layer made a symbolic tensor: search_layer, last_token and sentence vectors walk back",
     "_inbound_nodes": "the calls of a layer: Keras 2's get_output_at, checks of what a model's inputs are looked up in",
+    "_outbound_nodes": "what was computed of an input: Keras before 3.14 refuses models where that is nothing",
     "_nodes_by_depth": "which calls of a shared layer belong to one model",
     "_keras_mask": "the mask that flows beside a tensor: labels that it hides are not checked, nor in divergences",
     "_value": "the array in a variable: on JAX, a step's results are put there without looking at shapes again",
@@ -133,6 +134,21 @@ def with_mask_of(tensor: Any, other: Any) -> Any:
 def input_structure(model: Any) -> Any:
     """Return a functional model's symbolic inputs as it is called with them: one tensor, a list or a dict."""
     return getattr(model, "_inputs_struct", model.inputs)
+
+
+def connect_inputs(inputs: Any) -> None:
+    """Let Keras before 3.14 take models with inputs that no output needs (labels that a loss reads, spare ones).
+
+    It refuses an input that nothing was computed of; whether that leads to an output it does not ask.
+
+    Args:
+        inputs: symbolic tensors of a model to be built, nested.
+    """
+    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14):
+        return
+    for tensor in keras.tree.flatten(inputs):
+        if isinstance(tensor, keras.KerasTensor) and not maker(tensor)._outbound_nodes:
+            keras.ops.stop_gradient(tensor)
 
 
 def inner_layers(model: Any, include_self: bool = False) -> list[Any]:

@@ -138,7 +138,9 @@ def build(config: PretrainingConfig, objective: Objective) -> Trainee:
 def compile_objective(objective: Objective, transformer: Any, optimizer: Any) -> Model:
     """Return the model that `fit` trains: an objective's graph around a model proper, with its losses."""
     inputs, outputs = objective.graph(transformer)
-    model = Model(inputs, outputs)
+    # Keras before 3.13 calls outputs by their layers.
+    named = {name: keras.layers.Identity(dtype="float32", name=name)(x) for name, x in outputs.items()}
+    model = Model(inputs, named)
     parts = objective.losses()
     model.compile(
         optimizer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from bert4keras2.tokenizers.tokenizer_json import open_tokenizer
 __all__ = ["HuggingFaceTokenizer"]
 
 _FROM_FILE = "(as the file says)"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _BLANKS = {"bytes": "\u0120", "pieces": "\u2581"}  # how a blank is written in tokens
 
 
@@ -91,6 +93,7 @@ class HuggingFaceTokenizer(TokenizerBase):
 
     def _encoding(self, text: str) -> Any:
         try:
+            _refuse_surrogates([text])
             return self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # the library raises no other class
             raise _not_encoded(text, self._path, error) from error
@@ -118,6 +121,7 @@ class HuggingFaceTokenizer(TokenizerBase):
         # The fast one, of newer versions, works out no offsets.
         encode = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
         try:
+            _refuse_surrogates(texts)
             rows = [encoding.ids for encoding in encode(list(texts), add_special_tokens=False)]
         except Exception:
             rows = [self._encoding(text).ids for text in texts]  # says which text it is
@@ -213,8 +217,14 @@ class HuggingFaceTokenizer(TokenizerBase):
         return result
 
 
+def _refuse_surrogates(texts: Iterable[str]) -> None:
+    """Raise for what older releases of the library take for other characters."""
+    if any(map(_SURROGATES.search, texts)):
+        raise ValueError("half of a surrogate pair")
+
+
 def _not_encoded(text: str, path: str, error: Exception) -> ValueError:
     what = f"text {text!r:.60} cannot be cut into tokens"
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if _SURROGATES.search(text):
         return ValueError(f"{what}: it holds half of a surrogate pair: repair or drop it")
     return CheckpointFormatError(f"{what} by what {path} says: {error}")

@@ -136,7 +136,7 @@ class SpTokenizer(TokenizerBase):
     def _pieces(self, text: str) -> list[str]:
         try:
             return self.sp_model.EncodeAsPieces(text)
-        except (RuntimeError, UnicodeError) as error:
+        except (RuntimeError, UnicodeError, TypeError) as error:  # TypeError: of older releases
             raise ValueError(
                 f"text {text!r:.60} cannot be written in UTF-8, which SentencePiece works on; "
                 "it holds half of a surrogate pair: repair or drop it"

@@ -46,6 +46,7 @@ class TrainingMethods(ClassicMethods, LastingValues):
     _loss_transforms: tuple[LossTransform, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any):
+        keras_private.connect_inputs(args[0] if len(args) > 1 else kwargs.get("inputs"))
         try:
             super().__init__(*args, **kwargs)
         except ValueError as error:

@@ -14,6 +14,7 @@ from bert4keras2.decoders import Generator
 from bert4keras2.decoders.classic import filters as S
 from bert4keras2.decoders.logits import LOWEST, Controls, LogitsRules, allowed_logits
 from bert4keras2.decoders.logits import sample as sample_tokens
+from bert4keras2.functional.seeds import set_seed
 from bert4keras2.models import build_transformer_model
 
 SCORES = np.random.RandomState(7).standard_normal((1, 12)).astype("float32") * 1.5
@@ -162,7 +163,7 @@ def test_min_length():
 
 
 def tiny(vocabulary: int = 6, **options: Any) -> Any:
-    keras.utils.set_random_seed(11)
+    set_seed(11)
     sizes = {**BASE, "vocab_size": vocabulary, "num_hidden_layers": 1, "initializer_range": 0.8}
     model = build_transformer_model(**{**sizes, "application": "lm", **options})
     randomize(model)
