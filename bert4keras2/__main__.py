@@ -14,9 +14,9 @@ COMMANDS = {
     "inspect": ("bert4keras2.inspect", "tell what a checkpoint is, which call loads it, and what does not fit"),
     "convert": ("bert4keras2.convert", "convert a checkpoint between TensorFlow's and Hugging Face's formats"),
     "migrate": ("bert4keras2.migrate.command", "move scripts from bert4keras to bert4keras2"),
-    "pretrain": ("bert4keras2.pretraining.command", "pre-train a model from raw text"),
-    "distill": ("bert4keras2.pretraining.distillation.command", "let a small model learn from a large one"),
-    "shrink": ("bert4keras2.pretraining.shrink_command", "cut a model's vocabulary, blocks and width"),
+    "pretrain": ("bert4keras2.pretrain", "pre-train a model from raw text"),
+    "distill": ("bert4keras2.distill", "let a small model learn from a large one"),
+    "shrink": ("bert4keras2.shrink", "cut a model's vocabulary, blocks and width"),
 }
 
 

@@ -41,6 +41,9 @@ ORDER = (
     "migrate",
     "convert",
     "inspect",
+    "pretrain",
+    "distill",
+    "shrink",
     "__main__",
 )
 # Names that scripts of bert4keras find in a folder though they are of a later one: looked up when they are asked for.

@@ -29,6 +29,15 @@ class Result(NamedTuple):
     history: dict[str, list[float]]
     tokens_per_second: float
 
+    def summary(self) -> str:
+        """Return it in words: the last figures, and how the model is loaded."""
+        last = (f"{name} {round(values[-1], 4)}" for name, values in self.history.items() if values)
+        lines = [f"{self.folder}: {', '.join(last)}"]
+        if self.tokens_per_second:
+            lines.append(f"{self.tokens_per_second:,.0f} tokens per second")
+        lines.append(f'Load it with build_transformer_model("{self.folder}") and load_tokenizer("{self.folder}").')
+        return "\n".join(lines)
+
 
 def save_model(
     config: Any,

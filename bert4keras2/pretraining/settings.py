@@ -7,12 +7,13 @@ import dataclasses
 import difflib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from bert4keras2.arguments import positive, whole_number
 
-__all__ = ["Settings", "about", "check_choice", "checked_shares", "read_file", "settings_from"]
+__all__ = ["Settings", "about", "check_choice", "checked_shares", "read_file", "run_command"]
 
 S = TypeVar("S", bound="Settings")
 
@@ -118,22 +119,27 @@ def _toml() -> Any:
     return tomllib
 
 
-def settings_from(
-    kind: type[S], arguments: Sequence[str] | None, prog: str, description: str, epilog: str
-) -> Callable[[], S]:
-    """Read the arguments of a command, and return what makes its settings.
+def run_command(
+    kind: type[S],
+    work: Callable[[S], str],
+    arguments: Sequence[str] | None,
+    prog: str,
+    description: str,
+    epilog: str,
+) -> int:
+    """Run a command whose arguments are settings, and return its exit status: 1 if it cannot be done.
 
     Args:
         kind: of the settings.
+        work: does what they say, and returns what to print; it imports what it takes, which help does not need.
         arguments: those of the command; sys.argv's if None.
         prog, description, epilog: for the command's help.
-
-    Returns:
-        A function that reads the file, if one is named, and raises what is wrong with it and with the values.
 
     Raises:
         SystemExit: after help (0) or arguments that there are not (2).
     """
+    import bert4keras2.quiet  # noqa: F401  before TensorFlow
+
     parser = argparse.ArgumentParser(
         prog=prog, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -142,7 +148,12 @@ def settings_from(
         _add(parser, one)
     options = vars(parser.parse_args(arguments))
     path = options.pop("config")
-    return lambda: kind.make({**({} if path is None else read_file(path)), **options})
+    try:
+        print(work(kind.make({**({} if path is None else read_file(path)), **options})))
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _add(parser: argparse.ArgumentParser, one: dataclasses.Field) -> None:

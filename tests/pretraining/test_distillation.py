@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from bert4keras2 import SentenceEncoder, build_transformer_model
-from bert4keras2.pretraining.distillation import DistillationConfig, distill
-from bert4keras2.pretraining.distillation.command import main
+from bert4keras2.distill import main
+from bert4keras2.pretraining.distillation.config import DistillationConfig
 from bert4keras2.pretraining.distillation.objectives import VectorLoss
 from bert4keras2.pretraining.distillation.relations import Relations, StateDistance, even_layers
+from bert4keras2.pretraining.distillation.run import distill
 from bert4keras2.pretraining.distillation.teacher import principal_axes
 from bert4keras2.tokenizers import save_vocab
 

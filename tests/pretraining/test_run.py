@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bert4keras2 import build_transformer_model, load_tokenizer
+from bert4keras2.pretrain import main
 from bert4keras2.pretraining import PretrainingConfig, pretrain
-from bert4keras2.pretraining.command import main
 from bert4keras2.pretraining.data import Batches
 from bert4keras2.pretraining.optimizing import make_optimizer
 from bert4keras2.pretraining.settings import read_file

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bert4keras2 import build_transformer_model, load_tokenizer
-from bert4keras2.pretraining.shrink import ShrinkSettings, shrink
-from bert4keras2.pretraining.shrink_command import main
+from bert4keras2.pretraining.shrink import shrink
+from bert4keras2.pretraining.shrink_settings import ShrinkSettings
+from bert4keras2.shrink import main
 from bert4keras2.tokenizers import save_vocab
 
 
