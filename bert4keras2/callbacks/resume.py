@@ -79,6 +79,11 @@ class Resume(keras.callbacks.Callback):
         self.history, self.order_seed = meta["history"]["history"], meta["order_seed"]
         return True
 
+    def prepare(self, model: keras.Model) -> None:
+        """Restore a model that is about to be trained, unless that is done."""
+        if self._restored is not model:
+            self.restore(model)
+
     def follow(self, callbacks: list[Any]) -> None:
         """Keep what other callbacks count, too; `Model.fit` of this library calls it.
 
@@ -91,8 +96,7 @@ class Resume(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restore, and let `fit` begin with the epoch that was interrupted."""
-        if self._restored is not self.model:
-            self.restore(self.model)
+        self.prepare(self.model)
         self._restored = None
         self._current, self._passed, self._finished = self.epoch, self.batch, 0
         if self.epoch:

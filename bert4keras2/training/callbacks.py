@@ -8,11 +8,10 @@ from typing import Any
 
 import keras
 
-__all__ = ["Callback", "ModelCheckpoint", "with_callback", "with_monitors"]
+__all__ = ["Callback", "ModelCheckpoint", "add_callback", "find_keeper", "help_monitors", "listed"]
 
 # How Keras 2 told whether more is better, with the names of scores that scripts use.
 MORE_IS_BETTER = re.compile("acc|auc|bleu|corr|f1|f_?measure|f_?score|precision|recall|rouge|spearman", re.IGNORECASE)
-PLACE = 3  # of `callbacks` among the arguments of `fit` after x and y: after batch_size, epochs and verbose
 
 
 class Callback(keras.callbacks.Callback):
@@ -96,21 +95,48 @@ class _Monitors(keras.callbacks.Callback):
         return found
 
 
-def with_monitors(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments of `fit` after x and y with help for callbacks that monitor something."""
-    given = args[PLACE] if len(args) > PLACE else kwargs.get("callbacks")
-    listed = given if isinstance(given, list | tuple) else [given]
-    watching = [each for each in listed if isinstance(getattr(each, "monitor", None), str) and hasattr(each, "mode")]
-    return with_callback(_Monitors(watching), args, kwargs) if watching else (args, kwargs)
+def listed(callbacks: Any) -> list[Any]:
+    """Return the callbacks that `fit` was given, one by one.
+
+    Args:
+        callbacks: None, one of them, a list, or a keras.callbacks.CallbackList.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return keras.tree.flatten(callbacks) if callbacks else []
 
 
-def with_callback(callback: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments of `fit` after x and y with one more callback, which comes first."""
-    given = args[PLACE] if len(args) > PLACE else kwargs.get("callbacks")
-    if isinstance(given, keras.callbacks.CallbackList):
-        given.append(callback)
-        return args, kwargs
-    callbacks = [callback, *(given if isinstance(given, list | tuple) else [given] if given else [])]
-    if len(args) > PLACE:
-        return (*args[:PLACE], callbacks, *args[PLACE + 1 :]), kwargs
-    return args, {**kwargs, "callbacks": callbacks}
+def add_callback(given: dict[str, Any], callback: Any) -> None:
+    """Add a callback, which comes first, to the arguments of `fit`; to a CallbackList, where it comes last."""
+    callbacks = given.get("callbacks")
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(callback)
+    else:
+        given["callbacks"] = [callback, *listed(callbacks)]
+
+
+def help_monitors(given: dict[str, Any]) -> None:
+    """Add help for callbacks that monitor something to the arguments of `fit`."""
+    if isinstance(given.get("callbacks"), keras.callbacks.CallbackList):
+        return  # it would come too late
+    callbacks = listed(given.get("callbacks"))
+    watching = [each for each in callbacks if isinstance(getattr(each, "monitor", None), str) and hasattr(each, "mode")]
+    if watching:
+        add_callback(given, _Monitors(watching))
+
+
+def find_keeper(given: dict[str, Any], model: Any) -> Any:
+    """Return the callback of `fit` that keeps the run (`bert4keras2.callbacks.Resume`), None if there is none.
+
+    It gets to know the others, as it keeps what they count, and has restored the model.
+
+    Args:
+        given: the arguments of `fit`.
+        model: the model.
+    """
+    callbacks = listed(given.get("callbacks"))
+    keeper = next((each for each in callbacks if hasattr(each, "follow")), None)
+    if keeper is not None:
+        keeper.follow(callbacks)
+        keeper.prepare(model)
+    return keeper

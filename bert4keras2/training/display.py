@@ -8,39 +8,27 @@ from typing import Any
 import keras
 
 from bert4keras2.progress import interactive
+from bert4keras2.training.callbacks import listed
 
-__all__ = ["with_display"]
+__all__ = ["show_once"]
 
 # What these add to the logs of an epoch is shown by the bar, so they stand before it.
 SHOWN_BY_THE_BAR = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
-def with_display(
-    place: int, args: tuple, kwargs: dict[str, Any], callbacks: bool = False
-) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments of one of Keras' methods so that each epoch, or pass, is shown once.
+def show_once(given: dict[str, Any], trains: bool = False) -> None:
+    """Change the arguments of one of Keras' methods so that each epoch, or pass, is shown once.
 
     `verbose="auto"` is a bar where someone looks on, and otherwise one line: the same bar over and over is no log.
 
     Args:
-        place: of `verbose` among the positional arguments.
-        args, kwargs: of the call.
-        callbacks: whether the method trains: `callbacks` follow `verbose`, and the bar is put before those that print.
+        given: {argument: value}, changed in place.
+        trains: whether the method has callbacks that print: the bar is put before them.
     """
-    verbose = args[place] if len(args) > place else kwargs.get("verbose", "auto")
-    if verbose == "auto":
-        verbose = 1 if interactive(sys.stdout) else 2
-        args, kwargs = _replaced(place, "verbose", verbose, args, kwargs)
-    if callbacks and verbose:
-        given = args[place + 1] if len(args) > place + 1 else kwargs.get("callbacks")
-        args, kwargs = _replaced(place + 1, "callbacks", _with_bar(given), args, kwargs)
-    return args, kwargs
-
-
-def _replaced(place: int, name: str, value: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    if len(args) > place:
-        return (*args[:place], value, *args[place + 1 :]), kwargs
-    return args, {**kwargs, name: value}
+    if given.get("verbose", "auto") == "auto":
+        given["verbose"] = 1 if interactive(sys.stdout) else 2
+    if trains and given["verbose"]:
+        given["callbacks"] = _with_bar(given.get("callbacks"))
 
 
 def _with_bar(given: Any) -> Any:
@@ -51,7 +39,7 @@ def _with_bar(given: Any) -> Any:
     """
     if not given or isinstance(given, keras.callbacks.CallbackList):
         return given
-    found = keras.tree.flatten(given)
+    found = listed(given)
     if any(isinstance(one, keras.callbacks.ProgbarLogger) for one in found):
         return given
     bar = keras.callbacks.ProgbarLogger()

@@ -16,8 +16,8 @@ from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.layers.running_means import refresh_logs
-from bert4keras2.training.callbacks import with_monitors
-from bert4keras2.training.display import with_display
+from bert4keras2.training.callbacks import find_keeper, help_monitors
+from bert4keras2.training.display import show_once
 from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.jax_steps import LastingValues
@@ -25,7 +25,7 @@ from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.rates import name_rate
 from bert4keras2.training.recompute import recompute_layers
-from bert4keras2.training.step import LossTransform, introduce, train_with_transforms, with_followers
+from bert4keras2.training.step import LossTransform, let_follow, train_with_transforms
 
 __all__ = ["Model", "Sequential", "TrainingMethods"]
 
@@ -95,10 +95,11 @@ class TrainingMethods(ClassicMethods, LastingValues):
         A DataGenerator, or a stream of one, is read once per epoch unless `steps_per_epoch` says otherwise.
         `class_weight` acts on all of them, and may be an array.
         """
-        args, kwargs = with_display(2, args, kwargs, callbacks=True)
-        args, kwargs = with_followers(self.loss_transforms, *with_monitors(args, kwargs))
         given = by_name("fit", x, y, *args, **kwargs)
-        keeper = introduce(given.get("callbacks"), self)
+        show_once(given, trains=True)
+        help_monitors(given)
+        let_follow(self.loss_transforms, given)
+        keeper = find_keeper(given, self)
         with self._fed(given, "fit", "train_function", "steps_per_epoch", keeper):
             return super().fit(**given)
 
@@ -106,15 +107,15 @@ class TrainingMethods(ClassicMethods, LastingValues):
         """Evaluate as keras.Model.evaluate does, on data as for `fit`."""
         if "_use_cached_eval_dataset" in kwargs:  # validation within `fit`, which has seen to the data
             return super().evaluate(x, y, *args, **kwargs)
-        args, kwargs = with_display(1, args, kwargs)
         given = by_name("evaluate", x, y, *args, **kwargs)
+        show_once(given)
         with self._fed(given, "evaluate", "test_function", "steps"):
             return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
         """Predict as keras.Model.predict does, on data as for `fit`."""
-        args, kwargs = with_display(1, args, kwargs)
         given = by_name("predict", x, *args, **kwargs)
+        show_once(given)
         with self._fed(given, "predict", "predict_function", "steps"):
             return super().predict(**given)
 

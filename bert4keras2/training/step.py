@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional import keras_private
-from bert4keras2.training.callbacks import with_callback
+from bert4keras2.training.callbacks import add_callback
 from bert4keras2.training.gradients import (
     dense,
     random_state,
@@ -20,7 +20,7 @@ from bert4keras2.training.gradients import (
     value_of,
 )
 
-__all__ = ["LossTransform", "TrainingStep", "introduce", "replaced", "train_with_transforms", "with_followers"]
+__all__ = ["LossTransform", "TrainingStep", "let_follow", "replaced", "train_with_transforms"]
 
 # A function of the values of a step's variables that returns the loss and what else came out of the pass.
 LossFunction = Callable[[list[Any]], tuple[Any, Any]]
@@ -310,30 +310,8 @@ class _Following(keras.callbacks.Callback):
             logs.update({name: sum(values) / len(values) for name, values in self._reported.items()})
 
 
-def with_followers(
-    transforms: list[LossTransform], args: tuple, kwargs: dict[str, Any]
-) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments of `fit` after x and y, with a callback for transforms that do something after each step."""
+def let_follow(transforms: list[LossTransform], given: dict[str, Any]) -> None:
+    """Add a callback for transforms that do something after each step to the arguments of `fit`."""
     transforms = [transform for transform in transforms if transform.follows]
-    if not transforms:
-        return args, kwargs
-    return with_callback(_Following(transforms), args, kwargs)
-
-
-def introduce(callbacks: Any, model: Any) -> Any:
-    """Let callbacks that keep what others count know those, and restore the run that one of them has kept.
-
-    Args:
-        callbacks: of `fit`.
-        model: the model.
-
-    Returns:
-        The callback that keeps the run (`bert4keras2.callbacks.Resume`), None if there is none.
-    """
-    listed = isinstance(callbacks, keras.callbacks.CallbackList)
-    given = callbacks.callbacks if listed else keras.tree.flatten(callbacks)
-    keepers = [callback for callback in given if hasattr(callback, "follow")]
-    for keeper in keepers:
-        keeper.follow(list(given))
-        keeper.restore(model)
-    return keepers[0] if keepers else None
+    if transforms:
+        add_callback(given, _Following(transforms))

@@ -66,7 +66,7 @@ def test_callbacks_print_after_the_bar(model, terminal, capsys, make):
 
 
 def test_keras_prints_before_the_end_of_its_bar(model, capsys):
-    """What the order of callbacks is for; where this fails, Keras has changed and `with_display` may do less."""
+    """What the order of callbacks is for; where this fails, Keras has changed and `show_once` may do less."""
     plain_keras.Model.fit(model, X, Y, batch_size=4, epochs=1, callbacks=[Evaluator()], verbose=1)
     assert sum("━" in line for line in screen(capsys.readouterr().out)) == 2
 
@@ -104,7 +104,9 @@ def test_silence_and_wishes_stay(model, terminal, capsys):
 
 def test_steps_do_not_wait_for_the_bar(model):
     """Keras calls callbacks in a thread of its own where none of them has to see each batch at once."""
-    (_, (bar, own)), _ = display.with_display(0, (1, [Evaluator()]), {}, callbacks=True)
+    given = {"verbose": 1, "callbacks": [Evaluator()]}
+    display.show_once(given, trains=True)
+    bar, own = given["callbacks"]
     assert isinstance(bar, keras.callbacks.ProgbarLogger) and isinstance(own, Evaluator)
     options = {"model": model, "verbose": 1, "epochs": 1, "steps": 1}
     usual = keras.callbacks.CallbackList([own], add_progbar=True, **options)
