@@ -18,7 +18,7 @@ from bert4keras2.errors import CheckpointDamagedError, CheckpointFormatError, Ch
 
 __all__ = [
     "atomic_path", "is_partial", "move_into_place", "parse_json", "read_json", "reject_impostor", "scratch_folder",
-    "sync", "write_beside",
+    "sync", "under_suffix", "write_beside", "write_text",
 ]  # fmt: skip
 
 _NUMBERS = itertools.count()
@@ -105,6 +105,20 @@ def write_beside(
         save(partial)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text in UTF-8 as `atomic_path` does.
+
+    Args:
+        path: where the file belongs; its folder exists.
+        text: all of it.
+
+    Raises:
+        OSError: if the disk takes no more.
+    """
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 @contextlib.contextmanager
 def scratch_folder(path: str | os.PathLike) -> Iterator[str]:
     """A context that gives an empty folder beside a path, on the same disk, and removes it at its end.
@@ -120,6 +134,24 @@ def scratch_folder(path: str | os.PathLike) -> Iterator[str]:
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def under_suffix(path: str | os.PathLike, suffix: str) -> Iterator[str]:
+    """A context that gives an existing file's path with another ending, for readers that look at that.
+
+    Args:
+        path: the file; it is linked to from a folder of its own, or copied where links cannot be made.
+        suffix: how the name has to end.
+    """
+    path = os.fspath(path)
+    with tempfile.TemporaryDirectory() as folder:
+        named = os.path.join(folder, f"model{suffix}")
+        try:
+            os.symlink(os.path.abspath(path), named)
+        except OSError:  # Windows without the privilege, a file system without links
+            shutil.copyfile(path, named)
+        yield named
 
 
 def is_partial(name: str) -> bool:

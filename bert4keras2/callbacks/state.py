@@ -51,8 +51,6 @@ def save_state(path: str | os.PathLike, model: keras.Model, meta: dict[str, Any]
     content = json.dumps({**meta, "types": types, "paths": paths})
     with atomic_path(path, ".npz") as partial:
         np.savez(partial, **arrays, **{_META: np.frombuffer(content.encode(), np.uint8)})
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
 
 
 def read_state(path: str | os.PathLike) -> tuple[dict[str, Any], list[np.ndarray]]:

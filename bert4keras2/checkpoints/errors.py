@@ -1,4 +1,4 @@
-"""The errors of this package by the path that scripts import them from; they are defined with the formats."""
+"""The errors of this package by the path that scripts import them from; they are defined in `bert4keras2.errors`."""
 
 from bert4keras2.errors import (
     AmbiguousCheckpointError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,15 @@ from bert4keras2.errors import (
 )
 from bert4keras2.files import read_json, reject_impostor
 
-__all__ = ["FoundCheckpoint", "companions", "find_checkpoint", "find_config", "find_vocabulary", "find_weights"]
+__all__ = [
+    "FoundCheckpoint",
+    "companions",
+    "copy_companions",
+    "find_checkpoint",
+    "find_config",
+    "find_vocabulary",
+    "find_weights",
+]
 
 # Earlier formats win: safetensors is the safest, torch needs a further package, and the last two are what a training
 # script left beside the package that it started from.
@@ -136,12 +145,32 @@ def find_vocabulary(folder: str | os.PathLike[str]) -> tuple[str | None, str | N
     )
 
 
-def companions(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Return {file name: path} of what tokenizers read from a folder."""
+def companions(folder: str | os.PathLike[str], to: str = "huggingface") -> dict[str, str]:
+    """Return {file name: path} of what tokenizers read from a folder, by the names that a copy has.
+
+    Args:
+        folder: where to look.
+        to: what the copy is to be: "huggingface" or "tensorflow".
+    """
     folder = _folder(folder)
     known = [name for name in _files(folder) if name in _TOKENIZER or name.endswith("_keep_tokens.json")]
     known += [name for name in _files(folder) if name.endswith((".model", ".txt")) and _is_vocabulary(name)]
-    return {name: os.path.join(folder, name) for name in dict.fromkeys(known)}
+    found = {name: os.path.join(folder, name) for name in dict.fromkeys(known)}
+    lists = [name for name in found if name.endswith(".txt") and name != "merges.txt"]
+    if to == "huggingface" and len(lists) == 1:
+        found["vocab.txt"] = found.pop(lists[0])  # the only name that tokenizers look for there
+    return found
+
+
+def copy_companions(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
+    """Copy what tokenizers read beside weights in Hugging Face's format.
+
+    Args:
+        source: folder of the checkpoint that the vocabulary is of.
+        folder: where to; it exists.
+    """
+    for name, path in companions(source).items():
+        shutil.copyfile(path, os.path.join(folder, name))
 
 
 def _is_vocabulary(name: str) -> bool:

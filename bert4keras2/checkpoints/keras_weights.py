@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from bert4keras2.checkpoints.formats.keras3 import check_archive, check_hdf5, is
 from bert4keras2.checkpoints.loader import CheckpointMismatchError
 from bert4keras2.checkpoints.readers import open_checkpoint
 from bert4keras2.errors import CheckpointNotFoundError
+from bert4keras2.files import under_suffix
 
 __all__ = ["load_weights"]
 
@@ -100,14 +100,8 @@ def _load_keras3(path: str, load: Callable[[str], None]) -> None:
         with naming(path):
             load(path)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        link = os.path.join(folder, f"model{KERAS_SUFFIX}")
-        try:
-            os.symlink(os.path.abspath(path), link)
-        except OSError:  # Windows without the privilege
-            shutil.copyfile(path, link)
-        with naming(path, link):
-            load(link)
+    with under_suffix(path, KERAS_SUFFIX) as link, naming(path, link):
+        load(link)
 
 
 def _weighted_layers(model: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.loader import saved_arrays, table_for
 from bert4keras2.families.huggingface import huggingface_config
-from bert4keras2.files import atomic_path
+from bert4keras2.files import write_text
 
 __all__ = ["save_huggingface"]
 
@@ -45,7 +45,7 @@ def save_huggingface(transformer: Any, folder: str | os.PathLike, dtype: str | N
     folder = os.fspath(folder)
     os.makedirs(folder, exist_ok=True)
     write_safetensors(os.path.join(folder, "model.safetensors"), saved_arrays(bindings, table, dtype), {"format": "pt"})
-    _write_json(os.path.join(folder, "config.json"), content)
+    write_text(os.path.join(folder, "config.json"), json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _activation(transformer: Any) -> Any:
@@ -73,9 +73,3 @@ def _warn(config: Any) -> None:
             "model, which was built with them (cross_position_bias=True)",
             stacklevel=4,
         )
-
-
-def _write_json(path: str, content: dict[str, Any]) -> None:
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, sort_keys=True)
-        file.write("\n")

@@ -7,8 +7,8 @@ import os
 import shutil
 from typing import Any, NamedTuple
 
-from bert4keras2.checkpoints.folder import companions
-from bert4keras2.files import atomic_path
+from bert4keras2.checkpoints.folder import copy_companions
+from bert4keras2.files import atomic_path, write_text
 from bert4keras2.pretraining.card import model_card
 from bert4keras2.pretraining.progress import Progress
 from bert4keras2.pretraining.texts import VOCABULARY
@@ -59,12 +59,13 @@ def save_model(
     """
     folder = config.output
     transformer.save_pretrained(folder)
-    for name in companions(source) if source is not None else []:
-        shutil.copyfile(os.path.join(source, name), os.path.join(folder, name))
+    if source is not None:
+        copy_companions(source, folder)
     record = {"config": config.values(), "history": history}
-    _write_text(folder, "pretraining.json", json.dumps(record, ensure_ascii=False, indent=1))
+    write_text(os.path.join(folder, "pretraining.json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     drawn = _draw_curve(os.path.join(folder, "curve.png"), history)
-    _write_text(folder, "README.md", model_card(folder, transformer, made, history, progress.rate, drawn))
+    card = model_card(folder, transformer, made, history, progress.rate, drawn)
+    write_text(os.path.join(folder, "README.md"), card + "\n")
     return Result(folder, history, progress.rate)
 
 
@@ -74,12 +75,7 @@ def keep_vocabulary(path: str, folder: str) -> None:
     if os.path.abspath(path) != os.path.abspath(target):
         shutil.copyfile(path, target)
     said = {"do_lower_case": True, "tokenizer_class": "BertTokenizer"}
-    _write_text(folder, "tokenizer_config.json", json.dumps(said, indent=1))
-
-
-def _write_text(folder: str, name: str, text: str) -> None:
-    with atomic_path(os.path.join(folder, name)) as partial, open(partial, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
+    write_text(os.path.join(folder, "tokenizer_config.json"), json.dumps(said, indent=1) + "\n")
 
 
 def _draw_curve(path: str, history: dict[str, list[float]]) -> bool:

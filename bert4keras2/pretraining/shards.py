@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert4keras2.files import atomic_path, read_json
+from bert4keras2.files import atomic_path, read_json, write_text
 from bert4keras2.pretraining.corpus import CorpusError
 from bert4keras2.pretraining.words import CONTINUES
 
@@ -89,9 +89,7 @@ def _digest(file: Any) -> str:  # Python 3.10
 
 def write_manifest(folder: str, manifest: dict[str, Any]) -> None:
     """Write what a folder of shards holds, beside and then into its place."""
-    path = os.path.join(folder, MANIFEST)
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
-        json.dump({"version": VERSION, **manifest}, file, indent=1)
+    write_text(os.path.join(folder, MANIFEST), json.dumps({"version": VERSION, **manifest}, indent=1))
 
 
 def read_manifest(folder: str) -> dict[str, Any] | None:

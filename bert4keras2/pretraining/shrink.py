@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bert4keras2.checkpoints.folder import companions, find_vocabulary
+from bert4keras2.checkpoints.folder import copy_companions, find_vocabulary
 from bert4keras2.models import build_transformer_model
 from bert4keras2.pretraining.corpus import corpus_files, read_passages
 from bert4keras2.pretraining.shrink_settings import SIZES, ShrinkSettings
@@ -70,8 +69,7 @@ def shrink(settings: ShrinkSettings) -> Shrunk:
         cut = _with_blocks(settings.source, cut, settings.blocks, options)
     os.makedirs(settings.output, exist_ok=True)
     cut.save_pretrained(settings.output)
-    for name in companions(settings.source):
-        shutil.copyfile(os.path.join(settings.source, name), os.path.join(settings.output, name))
+    copy_companions(settings.source, settings.output)
     if kept is not None and tokenizer is not None:
         tokens = tokenizer.ids_to_tokens(kept)
         save_vocab(os.path.join(settings.output, VOCABULARY), {token: index for index, token in enumerate(tokens)})

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from bert4keras2.checkpoints.formats.keras3 import check_archive, check_hdf5, naming
-from bert4keras2.files import reject_impostor, write_beside
+from bert4keras2.files import reject_impostor, under_suffix, write_beside
 
 __all__ = ["HDF5_SUFFIXES", "describe_in_hdf5", "load_model", "save_under_any_name"]
 
@@ -117,11 +115,5 @@ def load_model(filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
                 if model is not None:
                     return model
             return keras.models.load_model(filepath, *args, **kwargs)
-    with tempfile.TemporaryDirectory() as folder:
-        named = os.path.join(folder, "model.keras")
-        try:
-            os.symlink(os.path.abspath(path), named)
-        except OSError:  # a file system or an account without links
-            shutil.copyfile(path, named)
-        with naming(path, named, "holds a model that Keras cannot build"):
-            return keras.models.load_model(named, *args, **kwargs)
+    with under_suffix(path, ".keras") as named, naming(path, named, "holds a model that Keras cannot build"):
+        return keras.models.load_model(named, *args, **kwargs)

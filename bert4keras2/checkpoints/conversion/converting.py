@@ -142,7 +142,7 @@ def convert(
             content.pop("dtype", None)
             content["torch_dtype"] = dtype or reader.dtype(next(iter(matches.found.values())).name)
         json_text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        copied = _vocabulary(os.path.dirname(os.path.abspath(config_path)), place.to)
+        copied = companions(os.path.dirname(os.path.abspath(config_path)), place.to)
         names = [CONFIG_NAMES[place.to], *copied]
         refuse_existing(place, names, force)
         with staging(place) as work:
@@ -175,15 +175,6 @@ def _find(source: str, config: str | os.PathLike[str] | None) -> tuple[str, str]
         else:
             raise CheckpointNotFoundError(f"There is no folder {folder!r}; check the path.")
     return source, os.fspath(config)
-
-
-def _vocabulary(folder: str, to: str) -> dict[str, str]:
-    """Return {file name: path} of what to copy for tokenizers."""
-    found = companions(folder)
-    lists = [name for name in found if name.endswith(".txt") and name != "merges.txt"]
-    if to == "huggingface" and len(lists) == 1:
-        found["vocab.txt"] = found.pop(lists[0])  # the only name that tokenizers look for there
-    return found
 
 
 def _write(

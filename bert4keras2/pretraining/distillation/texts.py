@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from bert4keras2.files import atomic_path
+from bert4keras2.files import write_text
 from bert4keras2.pretraining.corpus import CorpusError, corpus_files, read_passages
 from bert4keras2.pretraining.distillation.config import DistillationConfig
 from bert4keras2.pretraining.words import SENTENCE_ENDS
@@ -32,8 +32,7 @@ def prepare_lines(config: DistillationConfig) -> str:
     if not lines:
         raise CorpusError(f"the corpus has no text of {config.shortest} characters or more")
     order = np.random.default_rng(config.seed).permutation(len(lines))[: config.texts]
-    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
-        file.writelines(lines[index] + "\n" for index in order)
+    write_text(path, "".join(lines[index] + "\n" for index in order))
     return path
 
 
