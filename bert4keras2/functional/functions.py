@@ -14,6 +14,7 @@ __all__ = [
     "attention_normalize",
     "batch_gather",
     "divisible_temporal_padding",
+    "masked_mean",
     "most_negative",
     "piecewise_linear",
     "pool1d",
@@ -219,6 +220,14 @@ def batch_gather(params, indices):
     index = align(indices, [0, 1], 2 + extra)
     shape = (*ops.shape(indices), *ops.shape(params)[2:])
     return ops.take_along_axis(params, ops.broadcast_to(index, shape), axis=1)
+
+
+def masked_mean(x: Any, mask: Any) -> Any:
+    """Return (B, C): the mean of x (B, T, C) over positions that a mask (B, T) shows; zeros for a row without any."""
+    weights = align(ops.cast(mask, x.dtype), [0, 1], 3)
+    # A masked position may hold anything, so it is replaced rather than multiplied by zero.
+    total = ops.sum(ops.where(weights > 0, x, ops.zeros_like(x)), axis=1)
+    return total / ops.maximum(ops.sum(weights, axis=1), 1)
 
 
 def divisible_temporal_padding(x, n: int):

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import KerasTensor, Operation, ops
 
-from bert4keras2.functional.functions import align, most_negative
+from bert4keras2.functional.functions import align, masked_mean, most_negative
 from bert4keras2.layers.base import Layer, register
 
 __all__ = ["BatchConcat", "BatchSplit", "Concatenate1D", "FirstToken", "GlobalAveragePooling1D", "GlobalMaxPooling1D"]
@@ -37,12 +37,7 @@ class GlobalAveragePooling1D(_Pooling):
 
     def call(self, inputs, mask=None):
         """Return (B, C) of inputs (B, T, C) and an optional mask (B, T); a fully masked row gives zeros."""
-        if mask is None:
-            return ops.mean(inputs, axis=1)
-        weights = align(ops.cast(mask, inputs.dtype), [0, 1], 3)
-        # A masked position may hold anything, so it is replaced rather than multiplied by zero.
-        total = ops.sum(ops.where(weights > 0, inputs, ops.zeros_like(inputs)), axis=1)
-        return total / ops.maximum(ops.sum(weights, axis=1), 1)
+        return ops.mean(inputs, axis=1) if mask is None else masked_mean(inputs, mask)
 
 
 @register

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import keras
 
 from bert4keras2.callbacks import Resume
+from bert4keras2.functional.precision import dtype_policy
 from bert4keras2.functional.seeds import set_seed
 from bert4keras2.models import build_transformer_model
 from bert4keras2.pretraining.config import PretrainingConfig
 from bert4keras2.pretraining.corpus import CorpusError
-from bert4keras2.pretraining.data import Batches, split_texts
+from bert4keras2.pretraining.data import Batches, Part, split_texts
 from bert4keras2.pretraining.objectives import OBJECTIVES, Objective, Setup
 from bert4keras2.pretraining.optimizing import make_optimizer
 from bert4keras2.pretraining.output import Result, keep_vocabulary, save_model
@@ -71,20 +72,10 @@ def pretrain(config: PretrainingConfig) -> Result:
             config.shortest,
         )
     )
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        with distribution.scope():
-            trainee = build(config, objective)
-        distribution.attach(trainee.model)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    names = [tensor.name for tensor in trainee.model.inputs]
-    texts, held_out = split_texts(shards, config.held_out, config.seed)
-    rows = config.batch_size * distribution.batch_factor
-    batches = Batches(texts, objective, names, rows, config.seed, distribution.share)
-    validation = evaluation_data(config, objective, held_out, names)
-    history, progress = train(config, batches, validation, trainee.model, distribution)
+    with dtype_policy(config.precision), distribution.scope():
+        trainee = build(config, objective)
+    distribution.attach(trainee.model)
+    history, progress = train(config, objective, shards, trainee.model, distribution)
     if not distribution.is_first:
         return Result(config.output, history, progress.rate)
     if config.start is None:
@@ -152,18 +143,23 @@ def compile_objective(objective: Objective, transformer: Any, optimizer: Any) ->
 
 
 def train(
-    config: Any, batches: Batches, validation: Any, model: Model, distribution: Distribution = ALONE
+    config: Any, objective: Objective, shards: Shards, model: Model, distribution: Distribution = ALONE
 ) -> tuple[dict[str, list[float]], Progress]:
     """Train, from where an interrupted run stopped, and return the history, and what was noted.
 
     Args:
-        config: with `steps`, `accumulation`, `save_every`, `batch_size`, `row_length`, `output`, `progress` and
-            `tensorboard`.
-        batches: what is learnt from.
-        validation: (inputs, targets), or None.
-        model: a compiled model.
+        config: with `steps`, `accumulation`, `save_every`, `batch_size`, `row_length`, `held_out`, `evaluate_rows`,
+            `seed`, `output`, `progress` and `tensorboard`.
+        objective: what is learnt.
+        shards: the tokenized texts, of which a part is held out.
+        model: that of `compile_objective`.
         distribution: which processes share the work.
     """
+    names = [tensor.name for tensor in model.inputs]
+    texts, held_out = split_texts(shards, config.held_out, config.seed)
+    rows = config.batch_size * distribution.batch_factor
+    batches = Batches(texts, objective, names, rows, config.seed, distribution.share)
+    validation = evaluation_data(config, objective, held_out, names)
     resume = Resume(os.path.join(config.output, "run"), reads_only=not distribution.is_first)
     resume.restore(model)
     per_epoch = config.save_every * config.accumulation
@@ -194,15 +190,15 @@ def train(
     return resume.history, progress
 
 
-def evaluation_data(config: PretrainingConfig, objective: Objective, held_out: Any, names: list[str]) -> Any:
+def evaluation_data(config: Any, objective: Objective, held_out: Part, names: list[str]) -> Any:
     """Return (inputs, targets) of rows of held-out texts, always the same; None if there are too few texts."""
     if not config.evaluate_rows or not len(held_out):
         return None
     try:
-        count = len(Batches(held_out, objective, names, objective.multiple, config.seed).first_pass)
+        batches = Batches(held_out, objective, names, objective.multiple, config.seed)
     except CorpusError:  # nothing in so few texts that this objective learns from
         return None
-    rows = min(config.evaluate_rows, count)
+    rows = min(config.evaluate_rows, len(batches.first_pass))
     # Batches of one size are compiled once.
-    rows -= rows % (config.batch_size if rows > config.batch_size else objective.multiple)
-    return next(Batches(held_out, objective, names, rows, config.seed).from_number(0)) if rows else None
+    batches.batch_size = rows - rows % (config.batch_size if rows > config.batch_size else objective.multiple)
+    return next(batches.from_number(0)) if batches.batch_size else None

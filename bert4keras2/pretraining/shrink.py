@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from bert4keras2.checkpoints.folder import copy_companions, find_vocabulary
 from bert4keras2.models import build_transformer_model
 from bert4keras2.pretraining.corpus import corpus_files, read_passages
 from bert4keras2.pretraining.shrink_settings import SIZES, ShrinkSettings
 from bert4keras2.pretraining.texts import VOCABULARY
+from bert4keras2.progress import shown
 from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
 
 __all__ = ["Shrunk", "shrink"]
@@ -91,7 +90,7 @@ def kept_tokens(settings: ShrinkSettings, tokenizer: Any) -> tuple[list[int], fl
     assert settings.corpus is not None and settings.vocab_size is not None
     counts: Counter[int] = Counter()
     passages = read_passages(corpus_files(settings.corpus), field=settings.field, encoding=settings.encoding)
-    for passage in tqdm(passages, desc="counting", unit=" passages", unit_scale=True, disable=not settings.progress):
+    for passage in shown(passages, "counting", " passages", settings.progress):
         for text in passage.texts:
             counts.update(tokenizer._body_ids(text))
     special = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id}

@@ -6,13 +6,12 @@ import os
 import time
 from typing import Any
 
-from tqdm import tqdm
-
 from bert4keras2.pretraining.config import PretrainingConfig
 from bert4keras2.pretraining.corpus import corpus_files, read_passages
 from bert4keras2.pretraining.shards import Shards, is_complete
 from bert4keras2.pretraining.tokenize import tokenize_corpus
 from bert4keras2.pretraining.vocabulary import count_words, make_vocabulary
+from bert4keras2.progress import shown
 from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
 
 __all__ = ["VOCABULARY", "prepare_texts"]
@@ -51,7 +50,7 @@ def _own_vocabulary(config: PretrainingConfig, reading: dict[str, Any]) -> str:
     path = os.path.join(config.output, VOCABULARY)
     if not os.path.exists(path):
         passages = read_passages(corpus_files(config.corpus), **reading)
-        bar = tqdm(passages, desc="counting", unit=" passages", unit_scale=True, disable=not config.progress)
-        counts = count_words(text for passage in bar for text in passage.texts)
+        passages = shown(passages, "counting", " passages", config.progress)
+        counts = count_words(text for passage in passages for text in passage.texts)
         save_vocab(path, make_vocabulary(counts, config.vocab_size))
     return path

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from bert4keras2.pretraining.corpus import CorpusError, Passage, corpus_files, read_passages
 from bert4keras2.pretraining.shards import (
@@ -21,9 +20,10 @@ from bert4keras2.pretraining.shards import (
     write_shard,
 )
 from bert4keras2.pretraining.words import CONTINUES, Annotator
+from bert4keras2.progress import progress_bar
 from bert4keras2.snippets.parallel import parallel_apply_generator
 
-__all__ = ["tokenize_corpus"]
+__all__ = ["pieces_of", "tokenize_corpus"]
 
 SHARD_CHARACTERS = 2_000_000
 PROBE = "中國Ａbc Café ﬁ 1,234.5％【MASK】[MASK]안녕 ΣΑΣ👍🏽"
@@ -92,7 +92,7 @@ def tokenize_corpus(
     done = {number: entry for number, entry in enumerate(manifest["shards"]) if entry and _is_whole(folder, entry)}
     work = _Work(Annotator(tokenizer, words), folder)
     counted = 0
-    with tqdm(desc="tokenizing", unit=" characters", unit_scale=True, disable=not progress) as bar:
+    with progress_bar("tokenizing", None, " characters", progress) as advance:
 
         def jobs() -> Iterator[tuple[int, str, list[Passage]]]:
             nonlocal counted
@@ -103,7 +103,7 @@ def tokenize_corpus(
                         f"{passages[0].place} and what follows is not what shard {number} in {folder} was made from:"
                         " the corpus changed. Take another folder for the shards, or remove this one"
                     )
-                bar.update(sum(len(text) for passage in passages for text in passage.texts))
+                advance(sum(len(text) for passage in passages for text in passage.texts))
                 if number not in done:
                     yield number, digest, passages
 
@@ -165,8 +165,12 @@ def _chunks(passages: Iterator[Passage]) -> Iterator[tuple[str, list[Passage]]]:
         yield digest.hexdigest(), chunk
 
 
+def pieces_of(tokenizer: Any) -> list[str]:
+    """Return all tokens of a tokenizer, in the order of their ids."""
+    return [tokenizer.id_to_token(index) for index in range(tokenizer.vocab_size)]
+
+
 def _fingerprint(tokenizer: Any) -> str:
     """Return what tells two tokenizers apart: their class, their vocabulary, and what they do to a difficult text."""
-    pieces = [tokenizer.id_to_token(index) for index in range(tokenizer.vocab_size)]
-    seen = (type(tokenizer).__name__, pieces, tokenizer._body_tokens(PROBE))
+    seen = (type(tokenizer).__name__, pieces_of(tokenizer), tokenizer._body_tokens(PROBE))
     return hashlib.sha256(repr(seen).encode("utf-8", "backslashreplace")).hexdigest()

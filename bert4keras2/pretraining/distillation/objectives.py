@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert4keras2.functional.functions import masked_mean
 from bert4keras2.functional.registry import register
 from bert4keras2.models import heads
 from bert4keras2.pretraining.objectives.base import Batch, Graph, Packed, Setup
@@ -16,6 +17,11 @@ from bert4keras2.pretraining.objectives.mlm import Hiding, at
 from bert4keras2.pretraining.objectives.scores import TokenAccuracy, TokenLoss
 
 __all__ = ["CosineToTeacher", "TextVectors", "VectorLoss"]
+
+
+def _directions(*vectors: Any) -> list[Any]:
+    """Return vectors (B, D) at length 1, in float32."""
+    return [ops.normalize(ops.cast(x, "float32"), axis=-1) for x in vectors]
 
 
 @register
@@ -32,7 +38,7 @@ class VectorLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return (B,) for the teacher's vectors (B, D) and the student's (B, D)."""
-        teacher, student = (ops.normalize(ops.cast(x, "float32"), axis=-1) for x in (y_true, y_pred))
+        teacher, student = _directions(y_true, y_pred)
         loss = 1.0 - ops.sum(teacher * student, axis=-1)
         if self.similarities:
             difference = ops.matmul(student, ops.transpose(student)) - ops.matmul(teacher, ops.transpose(teacher))
@@ -52,7 +58,7 @@ class CosineToTeacher(keras.metrics.Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Take the teacher's vectors (B, D) and the student's (B, D) in."""
-        teacher, student = (ops.normalize(ops.cast(x, "float32"), axis=-1) for x in (y_true, y_pred))
+        teacher, student = _directions(y_true, y_pred)
         super().update_state(ops.sum(teacher * student, axis=-1))
 
 
@@ -96,7 +102,7 @@ class TextVectors(Hiding, Packed):
         inputs, context = self.context(transformer)
         tokens, *rest = transformer.inputs
         real = ops.not_equal(tokens, self.tokenizer.pad_id)
-        context.heads = lambda x: mean_of(x, real)
+        context.heads = lambda x: masked_mean(ops.cast(x, "float32"), real)
         vectors, _ = transformer.run(context, transformer.inputs)
         outputs = {"vectors": vectors}
         if "tokens" in self.weights:
@@ -110,9 +116,3 @@ class TextVectors(Hiding, Packed):
     def losses(self):
         parts = {"vectors": (VectorLoss(self.similarities), CosineToTeacher())}
         return parts | ({"tokens": (TokenLoss(), TokenAccuracy())} if "tokens" in self.weights else {})
-
-
-def mean_of(x: Any, real: Any) -> Any:
-    """Return (B, C): the mean of x (B, T, C) where `real` (B, T) is true, in float32."""
-    weights = ops.expand_dims(ops.cast(real, "float32"), -1)
-    return ops.sum(ops.cast(x, "float32") * weights, axis=1) / ops.sum(weights, axis=1)

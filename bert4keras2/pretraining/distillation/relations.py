@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional.functions import masked_mean
 from bert4keras2.functional.registry import register
 from bert4keras2.layers.base import Layer
 from bert4keras2.models import heads
-from bert4keras2.pretraining.distillation.objectives import mean_of
 from bert4keras2.pretraining.objectives.base import Batch, Graph, Packed, Setup
 from bert4keras2.pretraining.objectives.mlm import Hiding, at
 from bert4keras2.pretraining.objectives.scores import TokenAccuracy, TokenLoss
@@ -49,7 +49,7 @@ class StateDistance(Layer):
         """Return (B, 1) for states (B, T, C) and (B, T, D), and where tokens are (B, T)."""
         student = student if self.map is None else self.map(student)
         difference = ops.square(_standard(student) - _standard(teacher))
-        return ops.mean(mean_of(difference, real), axis=-1, keepdims=True)
+        return ops.mean(masked_mean(difference, real), axis=-1, keepdims=True)
 
     def compute_output_spec(self, student, teacher, real):
         return keras.KerasTensor((student.shape[0], 1), "float32")
@@ -84,7 +84,7 @@ class Relations(Layer):
             student, teacher = self.student_dense(student), ops.stop_gradient(self.teacher_dense(teacher))
         own, other = (self._logarithms(x, real) for x in (student, teacher))
         divergence = ops.mean(ops.sum(ops.exp(other) * (other - own), axis=-1), axis=1)  # (B, T)
-        return mean_of(ops.expand_dims(divergence, -1), real)
+        return masked_mean(ops.expand_dims(divergence, -1), real)
 
     def _logarithms(self, x: Any, real: Any) -> Any:
         """Return (B, R, T, T) logarithms of relations."""

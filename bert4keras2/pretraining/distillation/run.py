@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import keras
 import numpy as np
 
+from bert4keras2.functional.precision import dtype_policy
 from bert4keras2.functional.seeds import set_seed
 from bert4keras2.models import build_transformer_model
-from bert4keras2.pretraining.data import Batches, split_texts
 from bert4keras2.pretraining.distillation.config import DistillationConfig
 from bert4keras2.pretraining.distillation.objectives import TextVectors
 from bert4keras2.pretraining.distillation.relations import TokenStates, even_layers
@@ -19,8 +18,8 @@ from bert4keras2.pretraining.distillation.texts import prepare_lines, read_lines
 from bert4keras2.pretraining.objectives import Objective, Setup
 from bert4keras2.pretraining.optimizing import make_optimizer
 from bert4keras2.pretraining.output import Result, save_model
-from bert4keras2.pretraining.run import compile_objective, evaluation_data, train
-from bert4keras2.pretraining.tokenize import tokenize_corpus
+from bert4keras2.pretraining.run import compile_objective, train
+from bert4keras2.pretraining.tokenize import pieces_of, tokenize_corpus
 from bert4keras2.tokenizers import load_tokenizer
 
 __all__ = ["distill"]
@@ -45,18 +44,11 @@ def distill(config: DistillationConfig) -> Result:
         path, tokenizer, os.path.join(config.output, "shards"), workers=config.workers, progress=config.progress
     )
     set_seed(config.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
+    with dtype_policy(config.precision):
         student = build_transformer_model(config.student, with_mlm=True, return_keras_model=False, progress=False)
         objective = _objective(config, tokenizer, shards, path, student)
         model = compile_objective(objective, student, make_optimizer(config, config.recipe))
-    finally:
-        keras.config.set_dtype_policy(policy)
-    names = [tensor.name for tensor in model.inputs]
-    texts, held_out = split_texts(shards, config.held_out, config.seed)
-    batches = Batches(texts, objective, names, config.batch_size, config.seed)
-    history, progress = train(config, batches, evaluation_data(config, objective, held_out, names), model)
+    history, progress = train(config, objective, shards, model)
     made = {
         "teacher": os.path.basename(os.path.normpath(config.teacher)),
         "student, before": os.path.basename(os.path.normpath(config.student)),
@@ -85,8 +77,7 @@ def _objective(config: DistillationConfig, tokenizer: Any, shards: Any, path: st
         return TextVectors(setup, targets, config.similarities, config.mlm)
     teacher = build_transformer_model(config.teacher, return_keras_model=False, progress=False, prefix="Teacher-")
     theirs, ours = load_tokenizer(config.teacher), tokenizer
-    pieces = [[one.id_to_token(index) for index in range(one.vocab_size)] for one in (theirs, ours)]
-    if pieces[0] != pieces[1]:
+    if pieces_of(theirs) != pieces_of(ours):
         raise ValueError(
             f"kind={config.kind!r} compares the states of each token, and the vocabularies of {config.teacher} and"
             f" {config.student} differ: take kind='vectors'"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import keras
 import numpy as np
-from tqdm import tqdm
 
 from bert4keras2.embeddings import SentenceEncoder
 from bert4keras2.files import atomic_path
+from bert4keras2.functional.precision import dtype_policy
 from bert4keras2.pretraining.distillation.config import DistillationConfig
+from bert4keras2.progress import progress_bar
 
 __all__ = ["principal_axes", "teacher_vectors"]
 
@@ -31,7 +31,7 @@ def teacher_vectors(config: DistillationConfig, lines: list[str]) -> np.ndarray:
     os.makedirs(folder, exist_ok=True)
     encoder: SentenceEncoder | None = None
     parts = []
-    with tqdm(total=len(lines), desc="teacher", unit=" texts", unit_scale=True, disable=not config.progress) as bar:
+    with progress_bar("teacher", len(lines), " texts", config.progress) as advance:
         for start in range(0, len(lines), CHUNK):
             path = os.path.join(folder, f"{start // CHUNK:06d}.npy")
             texts = lines[start : start + CHUNK]
@@ -46,18 +46,14 @@ def teacher_vectors(config: DistillationConfig, lines: list[str]) -> np.ndarray:
                     f"{path} has {len(part)} vectors for {len(texts)} texts: remove {folder} and run again"
                 )
             parts.append(part)
-            bar.update(len(texts))
+            advance(len(texts))
     return np.concatenate(parts)
 
 
 def _encoder(config: DistillationConfig) -> SentenceEncoder:
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        options: dict[str, Any] = {"pooling": config.pooling, "maxlen": config.teacher_length, "batch_size": 64}
+    options: dict[str, Any] = {"pooling": config.pooling, "maxlen": config.teacher_length, "batch_size": 64}
+    with dtype_policy(config.precision):
         return SentenceEncoder.load(config.teacher, progress=False, **options)
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def principal_axes(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
-from tqdm import tqdm
 
 from bert4keras2.files import write_text
 from bert4keras2.pretraining.corpus import CorpusError, corpus_files, read_passages
 from bert4keras2.pretraining.distillation.config import DistillationConfig
 from bert4keras2.pretraining.words import SENTENCE_ENDS
+from bert4keras2.progress import shown
 
 __all__ = ["prepare_lines", "read_lines"]
 
@@ -28,7 +28,7 @@ def prepare_lines(config: DistillationConfig) -> str:
     if os.path.exists(path):
         return path
     os.makedirs(config.output, exist_ok=True)
-    lines = list(tqdm(_lines(config), desc="reading", unit=" texts", unit_scale=True, disable=not config.progress))
+    lines = list(shown(_lines(config), "reading", " texts", config.progress))
     if not lines:
         raise CorpusError(f"the corpus has no text of {config.shortest} characters or more")
     order = np.random.default_rng(config.seed).permutation(len(lines))[: config.texts]

@@ -112,6 +112,18 @@ class Objective:
         """Return {name of an output: (loss, metric or None)}."""
         raise NotImplementedError
 
+    def context(self, transformer: Any) -> tuple[list[Any], Any]:
+        """Return symbolic inputs, and a context of token scores in which no text of a row sees another."""
+        inputs = list(transformer.inputs)
+        context = transformer.make_context(inputs)
+        context.logits = True
+        if self.pieces_of_rows:
+            texts = keras.Input((self.length,), dtype="int32", name="Input-Text")
+            same = ops.equal(ops.expand_dims(texts, 1), ops.expand_dims(texts, 2))
+            context.attention_mask = ops.logical_and(context.attention_mask, ops.expand_dims(same, 1))
+            inputs.append(texts)
+        return inputs, context
+
     def text_arrays(self, rows: Rows) -> dict[str, np.ndarray]:
         """Return the arrays that models take, by the names of their inputs."""
         return {
@@ -163,15 +175,3 @@ class Packed(Objective):
         rows.ids[row, part.start + 1 : part.stop - 1] = ids
         rows.flags[row, part.start + 1 : part.stop - 1] = flags
         rows.ids[row, part.stop - 1] = self.tokenizer.end_id
-
-    def context(self, transformer: Any) -> tuple[list[Any], Any]:
-        """Return symbolic inputs, and a context in which no text sees another."""
-        inputs = list(transformer.inputs)
-        context = transformer.make_context(inputs)
-        context.logits = True
-        if self.setup.packing:
-            texts = keras.Input((self.length,), dtype="int32", name="Input-Text")
-            same = ops.equal(ops.expand_dims(texts, 1), ops.expand_dims(texts, 2))
-            context.attention_mask = ops.logical_and(context.attention_mask, ops.expand_dims(same, 1))
-            inputs.append(texts)
-        return inputs, context

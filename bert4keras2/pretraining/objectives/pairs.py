@@ -71,9 +71,7 @@ class Pairs(Hiding, Packed):
 
     def graph(self, transformer: Any) -> Graph:
         """Return the graph from rows to the scores (B, P, V) of hidden tokens and (B, 1, 2) of the order."""
-        inputs = list(transformer.inputs)
-        context = transformer.make_context(inputs)
-        context.logits = True
+        inputs, context = self.context(transformer)
         hidden = self.hidden_input()
 
         def scores(x: Any) -> list[Any]:

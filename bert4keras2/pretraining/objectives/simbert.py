@@ -65,9 +65,7 @@ class SimBERT(Objective):
 
     def graph(self, transformer: Any) -> Graph:
         """Return the graph from rows to the scores (B, T, V) of what follows each position, and (B, D) vectors."""
-        inputs = list(transformer.inputs)
-        context = transformer.make_context(inputs)
-        context.logits = True
+        inputs, context = self.context(transformer)
         context.heads = lambda x: [heads.token_scores(transformer, x), heads.pooled(transformer, x)]
         (tokens, vectors), _ = transformer.run(context, transformer.inputs)
         return inputs, {"tokens": tokens, "vectors": vectors}

@@ -27,7 +27,7 @@ def common_length(first: list[int], second: list[int]) -> int:
     for item in second:
         kept = row & places.get(item, 0)
         row = ((row + kept) | (row - kept)) & ones
-    return len(first) - row.bit_count() if hasattr(row, "bit_count") else len(first) - bin(row).count("1")
+    return len(first) - row.bit_count()
 
 
 def pseudo_summary(sentences: list[list[int]]) -> list[int]:
