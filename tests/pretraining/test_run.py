@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from killing import kill_ten_times
 
 from bert4keras2 import build_transformer_model, load_tokenizer
 from bert4keras2.pretrain import main
@@ -171,15 +171,6 @@ def test_killed_at_any_moment(corpus, tmp_path):
         command += [*options.split(), "--no-progress", "--dropout", "0.1", "--steps", "40", "--save-every", "2"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    begun = time.time()
-    assert start(tmp_path / "whole").wait(300) == 0
-    seconds = time.time() - begun
-    random = np.random.default_rng(0)
-    for _ in range(10):
-        process = start(tmp_path / "cut")
-        time.sleep(seconds * random.uniform(0.3, 0.95))
-        process.kill()
-        process.wait()
-    assert start(tmp_path / "cut").wait(300) == 0
+    kill_ten_times(start, tmp_path / "whole", tmp_path / "cut", 0.3)
     whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut

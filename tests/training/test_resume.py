@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import kill_ten_times
 
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.callbacks import Resume
@@ -117,16 +116,6 @@ def test_killed_at_any_moment(tmp_path):
     def start(folder):
         return subprocess.Popen([sys.executable, "-c", code, str(folder)], env=environment, stderr=subprocess.DEVNULL)
 
-    begun = time.time()
-    assert start(tmp_path / "whole").wait(300) == 0
-    seconds = time.time() - begun
-    random = np.random.default_rng(0)
-    for _ in range(10):
-        process = start(tmp_path / "cut")
-        time.sleep(seconds * random.uniform(0.6, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        (tmp_path / "cut" / "end.npz").unlink(missing_ok=True)
-    assert start(tmp_path / "cut").wait(300) == 0
+    kill_ten_times(start, tmp_path / "whole", tmp_path / "cut", 0.6)
     with np.load(tmp_path / "whole" / "end.npz") as a, np.load(tmp_path / "cut" / "end.npz") as b:
         assert all((a[name] == b[name]).all() for name in a.files)
