@@ -1,7 +1,7 @@
 """Optimizers and learning rate schedules.
 
-Classes: Adam, AdaFactor, Lion (LionV2), LAMB. `extend_with_*` makes classes of these, or of any of Keras, that also
-decay weights, accumulate gradients, keep averages and so on.
+Classes: Adam, AdaFactor, Lion (LionV2), LAMB, Tiger. `extend_with_*` makes classes of these, or of any of Keras, that
+also decay weights, accumulate gradients, keep averages and so on.
 """
 
 from bert4keras2.old_names import lookup
@@ -29,6 +29,7 @@ from bert4keras2.optimizers.factories import (
 from bert4keras2.optimizers.lamb import LAMB
 from bert4keras2.optimizers.lion import Lion, LionV2
 from bert4keras2.optimizers.schedules import PiecewiseLinear, RelativeStep
+from bert4keras2.optimizers.tiger import Tiger
 
 __all__ = [
     "AdaFactor",
@@ -39,6 +40,7 @@ __all__ = [
     "LionV2",
     "PiecewiseLinear",
     "RelativeStep",
+    "Tiger",
     "extend_with_weight_decay",
     "extend_with_weight_decay_v2",
     "extend_with_layer_adaptation",

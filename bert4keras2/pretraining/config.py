@@ -12,7 +12,7 @@ from bert4keras2.pretraining.settings import Settings, about, check_choice, chec
 
 __all__ = ["PRECISIONS", "PretrainingConfig"]
 
-OPTIMIZERS = ("adamw", "lamb", "lion")
+OPTIMIZERS = ("adamw", "lamb", "lion", "tiger")
 OBJECTIVE_NAMES = ("mlm", "nsp", "sop", "lm", "unilm", "simbert", "t5_pegasus", "electra")
 DECISIONS = ("token", "word")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

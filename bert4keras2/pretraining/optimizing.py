@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert4keras2.optimizers import LAMB, Adam, Lion, PiecewiseLinear, extend_with_weight_decay
+from bert4keras2.optimizers import LAMB, Adam, Lion, PiecewiseLinear, Tiger, extend_with_weight_decay
 from bert4keras2.pretraining.recipes import Recipe
 
 __all__ = ["make_optimizer"]
@@ -25,6 +25,8 @@ def make_optimizer(config: Any, recipe: Recipe | None = None) -> Any:
         options["gradient_accumulation_steps"] = config.accumulation
     if recipe.optimizer == "lamb":  # as it was used for RoFormerV2 and GAU-alpha: the moments are not corrected
         return LAMB(rate, exclude_from_layer_adaptation=recipe.exclude, bias_correction=False, **options)
+    if recipe.optimizer == "tiger":
+        return Tiger(rate, **options)
     if recipe.optimizer == "lion":
         return extend_with_weight_decay(Lion)(rate, **options)
     return Adam(rate, **options)

@@ -44,6 +44,7 @@ MAKERS = {
     "adafactor": lambda: o.AdaFactor(0.01, min_dim_size_to_factor=4, beta1=0.9),
     "adafactor_none": lambda: o.AdaFactor(None, min_dim_size_to_factor=4),
     "lion": lambda: o.LionV2(0.001),
+    "tiger": lambda: o.Tiger(0.01),
     "lamb": lambda: o.LAMB(0.01, exclude_from_layer_adaptation=["bias"], **DECAY),
     "everything": lambda: classic()(0.01, **EVERYTHING),
     "everything_on_lion": lambda: classic(o.Lion)(0.01, **EVERYTHING),

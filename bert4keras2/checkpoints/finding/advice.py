@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 
+from bert4keras2.checkpoints.finding.embedded import embedded_models
 from bert4keras2.checkpoints.released import find_released, nearest_folder, plain_name
 from bert4keras2.families.family import Released
 from bert4keras2.families.table import FAMILIES, OTHER_NAMES, family_of, released
@@ -43,14 +44,14 @@ def not_found(path: str) -> str:
 
 
 _WHAT_IS_TAKEN = (
-    " Check the path. What is taken is the folder of a checkpoint, or the name of a repository on the Hugging Face hub"
-    " ('owner/name')."
+    " Check the path. What is taken is the folder of a checkpoint, 'tiny-zh' (the model in the package), or the name of"
+    " a repository on the Hugging Face hub ('owner/name')."
 )
 
 
 def did_you_mean(name: str) -> str:
     """Return a question about the known name that is nearest to a name, "" if none is near."""
-    known = {plain_name(one): one for one in (*FAMILIES, *OTHER_NAMES)}
+    known = {plain_name(one): one for one in (*FAMILIES, *OTHER_NAMES, *embedded_models())}
     known |= {plain_name(folder): folder for package in released() for folder in package.folders}
     for short, full in hub_names().items():
         known |= {plain_name(short): full, plain_name(full): full}

@@ -7,6 +7,7 @@ import os
 import re
 
 from bert4keras2.checkpoints.finding.advice import did_you_mean, hub_names, not_found
+from bert4keras2.checkpoints.finding.embedded import embedded_models
 from bert4keras2.checkpoints.formats.sniff import checkpoint_prefix
 from bert4keras2.checkpoints.hub import download
 from bert4keras2.errors import CheckpointNotFoundError
@@ -17,11 +18,12 @@ __all__ = ["resolve"]
 def resolve(name: str | os.PathLike[str], weights: bool = True, progress: bool | None = None) -> str:
     """Return the path of what a path or a name means; every function that takes a checkpoint asks here.
 
-    What exists on the disk is meant as it stands. Of a str that does not, 'owner/name' is a repository on the Hugging
-    Face hub, as is the name alone of one that a family's page lists: it is downloaded, or found in the cache.
+    What exists on the disk is meant as it stands. Of a str that does not, 'tiny-zh' is the model in the package, and
+    'owner/name' a repository on the Hugging Face hub, as is the name alone of one that a family's page lists: it is
+    downloaded, or found in the cache.
 
     Args:
-        name: a folder, a file, a TensorFlow prefix, or the name of a repository.
+        name: a folder, a file, a TensorFlow prefix, or the name of a model in the package or of a repository.
         weights: download these too; a tokenizer needs none.
         progress: show bars while downloading; on a terminal if None.
 
@@ -32,6 +34,8 @@ def resolve(name: str | os.PathLike[str], weights: bool = True, progress: bool |
     for candidate in (path, os.path.expanduser(path)):
         if _exists(candidate):
             return candidate
+    if isinstance(name, str) and name in embedded_models():
+        return embedded_models()[name]
     repository = _repository(path) if isinstance(name, str) else None
     if repository is None:
         raise CheckpointNotFoundError(not_found(path))
