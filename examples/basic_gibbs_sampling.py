@@ -2,19 +2,17 @@
 
     python examples/basic_gibbs_sampling.py --checkpoint CHECKPOINT_FOLDER --steps 10000 --burn-in 1000 --masks 16
 
-Without --checkpoint the model is tiny and has random weights: what comes out are characters by chance.
+Without --checkpoint it is the small model in the package, `tiny-zh`: phrases hold together, whole sentences do not.
 """
 
 import argparse
 
 import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
-from bert4keras2.backend import set_seed
 from bert4keras2.decoders import gibbs_sample
 from bert4keras2.models import build_transformer_model
-from bert4keras2.tokenizers import Tokenizer, load_tokenizer
+from bert4keras2.tokenizers import load_tokenizer
 
 TEXT = "今天天气不错，我们去公园走走吧。"
-TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
 def main():
@@ -22,7 +20,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", nargs="?", default=TEXT, help="what to start from")
     parser.add_argument("--masks", type=int, help="start from so many [MASK] instead of a text")
-    parser.add_argument("--checkpoint", help="folder of a pre-trained checkpoint with its MLM head")
+    parser.add_argument("--checkpoint", default="tiny-zh", help="folder of a pre-trained checkpoint with its MLM head")
     parser.add_argument("--model", default="bert", help="family of the checkpoint")
     parser.add_argument("--steps", type=int, default=200, help="tokens to draw")
     parser.add_argument("--burn-in", type=int, default=50, help="steps before the first text that is shown")
@@ -31,15 +29,8 @@ def main():
     parser.add_argument("--seed", type=int, help="of drawing")
     args = parser.parse_args()
 
-    if args.checkpoint:
-        tokenizer = load_tokenizer(args.checkpoint)
-        model = build_transformer_model(args.checkpoint, model=args.model, with_mlm=True)
-    else:
-        print("No --checkpoint: the model is tiny and untrained. It draws characters by chance, which mean nothing.")
-        set_seed(0)
-        tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(args.text.lower()) - set(" "))]
-        tokenizer = Tokenizer({token: i for i, token in enumerate(tokens)}, do_lower_case=True)
-        model = build_transformer_model(TINY, vocab_size=len(tokens), with_mlm=True)
+    tokenizer = load_tokenizer(args.checkpoint)
+    model = build_transformer_model(args.checkpoint, model=args.model, with_mlm=True)
     every = max(1, (args.steps - args.burn_in) // args.show)
     found = gibbs_sample(
         model, tokenizer, args.masks or args.text, args.steps,

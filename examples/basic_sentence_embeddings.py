@@ -2,22 +2,18 @@
 
     python examples/basic_sentence_embeddings.py --checkpoint CHECKPOINT_FOLDER --pooling mean --whiten 64
 
-Without --checkpoint the model is tiny and untrained: the numbers show the way, and mean nothing.
+Without --checkpoint it is the small model in the package, `tiny-zh`.
 """
 
 import argparse
 from pathlib import Path
 
 import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
-from bert4keras2.backend import set_seed
 from bert4keras2.embeddings import SentenceEncoder, rank_by_similarity, search, similarity
-from bert4keras2.models import build_transformer_model
-from bert4keras2.tokenizers import Tokenizer
 
 SAMPLES = Path(__file__).parent / "samples" / "topics.tsv"
 QUERY = "周末想出去走走"
 SENTENCES = ["今天天气不错，适合出门散步", "外面天气真好，想去公园", "这家店的火锅汤底太咸了", "电影的结局让人意外"]
-TINY = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
 
 
 def sample_texts():
@@ -26,42 +22,23 @@ def sample_texts():
     return list(dict.fromkeys(max(line.split("\t"), key=len) for line in lines if line.strip()))
 
 
-def tiny_encoder(options):
-    """Return an untrained encoder whose vocabulary is the characters of the samples."""
-    characters = sorted(set("".join([*sample_texts(), *SENTENCES, QUERY]).lower()) - {" "})
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
-    tokenizer = Tokenizer({token: i for i, token in enumerate(vocabulary)}, do_lower_case=True)
-    head = {"with_pool": True} if options["pooling"] == "pooler" else {}
-    model = build_transformer_model(TINY, vocab_size=len(vocabulary), return_keras_model=False, **head)
-    return SentenceEncoder(model, tokenizer, **options)
-
-
 def main():
     """Print similarities of the sentences, and the nearest samples of a query."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", help="folder of a pre-trained checkpoint")
+    parser.add_argument("--checkpoint", default="tiny-zh", help="folder of a pre-trained checkpoint")
     parser.add_argument("--pooling", default="mean", choices=["mean", "cls", "pooler", "first-last"])
     parser.add_argument("--prefix", default="", help='put before each text, such as "query: " for E5 models')
     parser.add_argument("--whiten", type=int, metavar="K", help="whiten the vectors, fitted on the samples, and keep K")
     parser.add_argument("--query", default=QUERY)
     args = parser.parse_args()
-    set_seed(0)
 
-    options = {"pooling": args.pooling, "prefix": args.prefix, "maxlen": 128}
-    if args.checkpoint:
-        encoder = SentenceEncoder.load(args.checkpoint, **options)
-    else:
-        print("No --checkpoint: a tiny model with random weights, so the similarities below mean nothing.")
-        encoder = tiny_encoder(options)
-
+    encoder = SentenceEncoder.load(args.checkpoint, pooling=args.pooling, prefix=args.prefix, maxlen=128)
     samples = sample_texts()
     if args.whiten:
         encoder.fit_whitening(samples, k=args.whiten)
     vectors = encoder.encode(samples)
     print(f"{len(samples)} sample sentences, vectors {vectors.shape}")
 
-    if not args.checkpoint:
-        print("What follows is chance:")
     cosines = similarity(encoder.encode(SENTENCES))
     for i, first in enumerate(SENTENCES):
         for j in range(i + 1, len(SENTENCES)):

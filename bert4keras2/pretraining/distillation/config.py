@@ -50,6 +50,7 @@ class DistillationConfig(Settings):
     similarities: float = about("weight of the similarities within a batch, beside the vectors themselves", 1.0)
     mlm: float = about("weight of masked language modelling, which keeps the head for it; 0: without", 1.0)
     mask_rate: float = about("share of hidden tokens", 0.15)
+    masked_rows: float = about("share of the texts in which words are hidden, if vectors are learnt", 0.25)
     # How.
     steps: int = about("updates of the weights", 1000)
     batch_size: int = about("texts of a step", 64)
@@ -71,7 +72,7 @@ class DistillationConfig(Settings):
         check_choice("pooling", self.pooling, POOLINGS)
         check_choice("precision", self.precision, PRECISIONS)
         self.check_numbers(("seed", "evaluate_rows"), ("learning_rate",))
-        for name in ("held_out", "mask_rate"):
+        for name in ("held_out", "mask_rate", "masked_rows"):
             fraction(name, getattr(self, name))
         for name in ("similarities", "mlm", "weight_decay"):
             if not isinstance(getattr(self, name), int | float) or getattr(self, name) < 0:

@@ -70,15 +70,23 @@ class TextVectors(Hiding, Packed):
         vectors: (N, D) of the teacher, for all texts.
         similarities: weight of the similarities within a batch.
         mlm: weight of hidden words; 0 leaves them out.
+        masked_rows: share of the texts of a batch in which words are hidden; their vectors are learnt all the same.
     """
 
     name = "vectors"
     summary = "a teacher's vectors of texts"
     options = {"with_mlm": True}  # noqa: RUF012
 
-    def __init__(self, setup: Setup, vectors: np.ndarray, similarities: float = 1.0, mlm: float = 1.0):
+    def __init__(
+        self,
+        setup: Setup,
+        vectors: np.ndarray,
+        similarities: float = 1.0,
+        mlm: float = 1.0,
+        masked_rows: float = 0.25,
+    ):
         super().__init__(dataclasses.replace(setup, packing=False))
-        self.vectors, self.similarities = vectors, similarities
+        self.vectors, self.similarities, self.masked_rows = vectors, similarities, masked_rows
         self.weights = {"vectors": 1.0, "tokens": mlm} if mlm else {"vectors": 1.0}
 
     def plan(self, shards: Any, random: Any) -> list[np.ndarray]:
@@ -92,27 +100,31 @@ class TextVectors(Hiding, Packed):
         inputs = self.text_arrays(laid)
         targets = {"vectors": self.vectors[shards.numbers([int(row[0, 0]) for row in rows])].astype("float32")}
         if "tokens" in self.weights:
-            masked = self.hide(dataclasses.replace(laid), random)
-            inputs |= {"Input-Masked": masked.ids, "Input-Hidden": masked.positions}
-            targets["tokens"] = masked.labels
+            part = slice(0, max(1, round(len(rows) * self.masked_rows)))  # rows come in an order of chance
+            masked = self.masking(laid.ids[part], laid.flags[part], random)
+            laid.ids[part] = masked.ids
+            shape = (len(rows), masked.labels.shape[1])
+            inputs["Input-Hidden"], targets["tokens"] = np.zeros(shape, np.int32), np.full(shape, -1, np.int32)
+            inputs["Input-Hidden"][part], targets["tokens"][part] = masked.positions, masked.labels
         return inputs, targets
 
     def graph(self, transformer: Any) -> Graph:
         """Return the graph from rows to vectors (B, D), and to the scores (B, P, V) of hidden tokens."""
         inputs, context = self.context(transformer)
-        tokens, *rest = transformer.inputs
-        real = ops.not_equal(tokens, self.tokenizer.pad_id)
-        context.heads = lambda x: masked_mean(ops.cast(x, "float32"), real)
-        vectors, _ = transformer.run(context, transformer.inputs)
-        outputs = {"vectors": vectors}
-        if "tokens" in self.weights:
-            hidden = self.hidden_input()
-            masked = keras.Input((self.length,), dtype="int32", name="Input-Masked")
-            again = dataclasses.replace(context, heads=lambda x: heads.token_scores(transformer, at(x, hidden)))
-            outputs["tokens"], _ = transformer.run(again, [masked, *rest])
-            inputs += [masked, hidden]
-        return inputs, outputs
+        real = ops.not_equal(transformer.inputs[0], self.tokenizer.pad_id)
+        hidden = self.hidden_input() if "tokens" in self.weights else None
+        outputs = {}
+
+        def vectors_and_scores(x: Any) -> Any:
+            outputs["vectors"] = masked_mean(ops.cast(x, "float32"), real)
+            if hidden is not None:
+                outputs["tokens"] = heads.token_scores(transformer, at(x, hidden))
+            return outputs["vectors"]
+
+        context.heads = vectors_and_scores
+        transformer.run(context, transformer.inputs)
+        return inputs if hidden is None else [*inputs, hidden], outputs
 
     def losses(self):
         parts = {"vectors": (VectorLoss(self.similarities), CosineToTeacher())}
-        return parts | ({"tokens": (TokenLoss(), TokenAccuracy())} if "tokens" in self.weights else {})
+        return parts | ({"tokens": (TokenLoss(self.masked_rows), TokenAccuracy())} if "tokens" in self.weights else {})

@@ -74,7 +74,7 @@ def _objective(config: DistillationConfig, tokenizer: Any, shards: Any, path: st
         targets = np.concatenate(
             [((part.astype("float32") - mean) @ axes).astype("float16") for part in np.array_split(vectors, 64)]
         )
-        return TextVectors(setup, targets, config.similarities, config.mlm)
+        return TextVectors(setup, targets, config.similarities, config.mlm, config.masked_rows)
     teacher = build_transformer_model(config.teacher, return_keras_model=False, progress=False, prefix="Teacher-")
     theirs, ours = load_tokenizer(config.teacher), tokenizer
     if pieces_of(theirs) != pieces_of(ours):
