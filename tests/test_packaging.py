@@ -127,7 +127,10 @@ def test_content_of_the_wheel(distributions):
     with zipfile.ZipFile(distributions[1]) as archive:
         names = set(archive.namelist())
     modules = {str(path.relative_to(PACKAGE.parent)) for path in PACKAGE.rglob("*.py")}
-    assert modules | {"bert4keras2/py.typed"} == {name for name in names if name.startswith("bert4keras2/")}
+    data = {str(path.relative_to(PACKAGE.parent)) for path in (PACKAGE / "embedded").rglob("*.*")}
+    assert modules | data | {"bert4keras2/py.typed"} == {name for name in names if name.startswith("bert4keras2/")}
+    assert any(name.endswith("tiny-zh/model.safetensors") for name in names)
+    assert distributions[1].stat().st_size < 16 * 2**20
     rest = {name for name in names if not name.startswith("bert4keras2/")}
     assert all(name.startswith(f"bert4keras2-{bert4keras2.__version__}.dist-info/") for name in rest)
     assert any(name.endswith("licenses/LICENSE") for name in rest)

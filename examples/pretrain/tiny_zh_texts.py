@@ -19,19 +19,28 @@ SOURCES = [
     ("sentiment", ["sentiment.train.data"], [0]),
     ("similarity/STS-B", ["sts-b-train.txt"], [0, 1]),
 ]
-HELD_OUT = ("dev", "test", "valid")  # parts of the names of files whose texts are left out wherever they occur
+HELD_OUT = ("dev", "test", "valid", "trial")  # in the names of files whose texts are left out wherever they occur
 
 
-def read(path, fields):
-    """Return the texts of some fields of a file, blanks taken together."""
-    found = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
-        row = json.loads(line) if path.suffix == ".json" else line.split("\t")
-        for field in fields:
-            text = row.get(field) if isinstance(row, dict) else row[field] if field < len(row) else None
-            if isinstance(text, str) and text.strip():
-                found.append(" ".join(text.split()))
-    return found
+def strings(value):
+    """Yield all texts of a JSON value, blanks taken together."""
+    if isinstance(value, str):
+        yield " ".join(value.split())
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
+
+
+def rows(path):
+    """Yield the rows of a file: JSON values, or the columns of lines with tabs."""
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix != ".json":
+        yield from (dict(enumerate(line.split("\t"))) for line in text.split("\n"))
+        return
+    try:
+        yield from (json.loads(line) for line in text.split("\n") if line.strip())
+    except json.JSONDecodeError:  # one value over many lines
+        yield json.loads(text)
 
 
 def main():
@@ -42,18 +51,19 @@ def main():
     args = parser.parse_args()
 
     held_out = set()
-    for folder, _, fields in SOURCES:
-        for path in sorted((args.datasets / folder).iterdir()):
-            if any(part in path.name for part in HELD_OUT):
-                held_out.update(read(path, fields))
+    for path in sorted(args.datasets.rglob("*.*")):
+        if any(part in path.name for part in HELD_OUT):
+            held_out.update(text for row in rows(path) for text in strings(row))
     kept = {}
     for folder, names, fields in SOURCES:
         before = len(kept)
         for name in names:
-            kept |= dict.fromkeys(text for text in read(args.datasets / folder / name, fields) if text not in held_out)
+            for row in rows(args.datasets / folder / name):
+                found = [text for field in fields if field in row for text in strings(row[field])]
+                kept |= dict.fromkeys(text for text in found if text and text not in held_out)
         print(f"{folder}: {len(kept) - before:,} texts")
     write_text(args.output, "".join(text + "\n" for text in kept))
-    print(f"{len(kept):,} texts in {args.output}; {len(held_out):,} dev and test texts are not among them")
+    print(f"{len(kept):,} texts in {args.output}; none of {len(held_out):,} dev and test texts is among them")
 
 
 if __name__ == "__main__":

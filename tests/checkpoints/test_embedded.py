@@ -1,0 +1,73 @@
+"""The model in the package: found by its name without a network, small enough, and it knows some Chinese."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert4keras2.checkpoints.finding import resolve as finding
+from bert4keras2.checkpoints.finding.advice import not_found
+from bert4keras2.checkpoints.finding.embedded import embedded_models
+from bert4keras2.checkpoints.finding.resolve import resolve
+from bert4keras2.checkpoints.formats.safetensors import SafetensorsReader
+from bert4keras2.embeddings import SentenceEncoder, rank_by_similarity, similarity
+from bert4keras2.models import build_transformer_model
+from bert4keras2.tokenizers import load_tokenizer
+
+NAME = "tiny-zh"
+# A sentence, one that means much the same, and one of the same length that does not.
+TRIPLES = [
+    ("周末想出去走走", "外面天气真好，想去公园", "这家店的火锅太咸了"),
+    ("怎么修改登录密码", "密码忘了如何重置", "明天会不会下雨"),
+    ("股市今天大跌", "基金净值又缩水了", "宝宝几个月可以吃辅食"),
+    ("这部电影太好看了", "剧情精彩，值得二刷", "快递三天了还没有发货"),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(finding, "download", refuse)
+
+
+def test_what_is_there():
+    folder = Path(embedded_models()[NAME])
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json", "README.md"} <= set(files)
+    assert sum(files.values()) <= 12 * 2**20, "what a wheel may have of it"
+    with SafetensorsReader(folder / "model.safetensors") as reader:
+        assert {reader.dtype(name) for name in reader.names()} == {"float16"}
+
+
+def test_a_folder_of_that_name_wins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve(NAME) == embedded_models()[NAME]
+    (tmp_path / NAME).mkdir()
+    assert resolve(NAME) == NAME
+    assert "tiny-zh" in not_found("tiny_zh") and "Did you mean 'tiny-zh'?" in not_found("tinyzh")
+
+
+@pytest.mark.backend
+def test_vectors_know_what_is_alike():
+    encoder = SentenceEncoder.load(NAME)
+    for text, alike, other in TRIPLES:
+        near, far = similarity(encoder.encode(text), encoder.encode([alike, other]))[0]
+        assert near > far + 0.2, (text, near, far)
+    texts = [alike for _, alike, _ in TRIPLES]
+    for text, alike, _ in TRIPLES:
+        assert rank_by_similarity(encoder, text, texts)[0][0] == alike
+
+
+@pytest.mark.backend
+def test_hidden_words_are_told():
+    tokenizer = load_tokenizer(NAME, never_split=["[MASK]"])
+    model = build_transformer_model(NAME, with_mlm=True)
+    for text, expected in [("球[MASK]进了决赛", "队"), ("今天天[MASK]很好", "气"), ("北京是中国的首[MASK]", "都")]:
+        ids, segments = tokenizer.encode_batch([text])
+        place = int(np.flatnonzero(ids[0] == tokenizer.mask_id)[0])
+        best = model.predict([ids, segments], verbose=0)[0, place].argsort()[::-1][:5]
+        assert expected in tokenizer.ids_to_tokens(best.tolist()), text
