@@ -12,6 +12,8 @@ from bert4keras2.training.adversarial import (
     gradient_penalty,
     virtual_adversarial_training,
 )
+from bert4keras2.training.ascent import free_lb, pgd
+from bert4keras2.training.consistency import r_drop
 from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.flooding import flooding
 from bert4keras2.training.step import LossTransform, TrainingStep
@@ -25,7 +27,10 @@ __all__ = [
     "adversarial_training",
     "distribute",
     "flooding",
+    "free_lb",
     "gradient_penalty",
+    "pgd",
     "plain_training",
+    "r_drop",
     "virtual_adversarial_training",
 ]

@@ -13,7 +13,7 @@ import keras
 
 from bert4keras2.arguments import whole_number
 from bert4keras2.training.model import Model
-from bert4keras2.training.techniques import add_loss_transform, checked_model
+from bert4keras2.training.techniques import add_loss_transform, checked_model, checked_output
 from bert4keras2.training.transforms import Adversarial, Penalty, Virtual
 from bert4keras2.training.unlabelled import UnlabelledSteps
 from bert4keras2.training.variables import find_embedding
@@ -116,7 +116,7 @@ def virtual_adversarial_training(
     variable = _found(model, embedding_name)[1]
     iters = whole_number("iters", iters, 0)
     numbers = [_positive(name, x) for name, x in (("epsilon", epsilon), ("xi", xi), ("weight", weight))]
-    transform = Virtual(variable, *numbers, iters, from_logits, _checked_output(model, output))
+    transform = Virtual(variable, *numbers, iters, from_logits, checked_output(model, output))
     if unlabelled is None:
         add_loss_transform(model, transform)
     else:
@@ -135,12 +135,3 @@ def _positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"{name} is a number from 0 on, not {value!r}")
     return float(value)
-
-
-def _checked_output(model: Any, output: int | None) -> int:
-    count = len(keras.tree.flatten(getattr(model, "outputs", None) or [None]))
-    if output is None and count > 1:
-        raise ValueError(f"{model.name} has {count} outputs: say with output= which of them holds the predictions")
-    if not 0 <= (output or 0) < count:
-        raise ValueError(f"{model.name} has {count} outputs: output is from 0 to {count - 1}, not {output}")
-    return output or 0

@@ -71,7 +71,8 @@ class _Scope(keras.StatelessScope):
 class TrainingStep:
     """One batch's loss as a function of the values of a model's variables, which stay as they are meanwhile.
 
-    Each pass through the model starts from the same state, so that all passes of a step drop the same units.
+    Each pass through the model starts from the same state, so that all passes of a step drop the same units, but for
+    those in the context `going_on`.
 
     Args:
         model: a compiled `bert4keras2.backend.Model`.
@@ -95,6 +96,7 @@ class TrainingStep:
         }
         self.variables = [*model.trainable_variables, *frozen.values()]
         self._assigned: list[Any] = []
+        self._start: list[tuple[Any, Any]] | None = None
         with keras.StatelessScope(self._state_mapping):
             self.scale = model.optimizer.scale_loss(ops.ones((), dtype="float32"))
             self.number = ops.convert_to_tensor(model.optimizer.iterations)
@@ -104,10 +106,25 @@ class TrainingStep:
 
     @contextlib.contextmanager
     def _passing(self, values: list[Any]) -> Iterator[_Scope]:
-        restore_random_state(self._random)
+        if self._start is None:
+            restore_random_state(self._random)
         differentiable = twice_differentiable() if self._higher_order else contextlib.nullcontext()
-        with differentiable, _Scope([*self._state_mapping, *zip(self.variables, values, strict=True)]) as scope:
+        known = [*self._state_mapping, *(self._start or ()), *zip(self.variables, values, strict=True)]
+        with differentiable, _Scope(known) as scope:
             yield scope
+
+    @contextlib.contextmanager
+    def going_on(self, aux: Any) -> Iterator[None]:
+        """A context in which passes begin where the last one ended, and so drop other units.
+
+        Args:
+            aux: what the last `loss` returned besides the loss.
+        """
+        before, self._start = self._start, list(zip(self._assigned, aux[1], strict=True))
+        try:
+            yield
+        finally:
+            self._start = before
 
     def _call(self) -> Any:
         return keras_private.call_in_training(self.model, self.x)

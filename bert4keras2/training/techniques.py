@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from bert4keras2.training.model import Model
 from bert4keras2.training.step import LossTransform
 
-__all__ = ["add_loss_transform", "checked_model", "plain_training"]
+__all__ = ["add_loss_transform", "checked_model", "checked_output", "plain_training"]
 
 
 def add_loss_transform(model: Model, transform: LossTransform) -> None:
@@ -52,3 +54,17 @@ def checked_model(model: Any) -> Model:
             " keras.models.Model(inputs, outputs)"
         )
     return model
+
+
+def checked_output(model: Any, output: int | None) -> int:
+    """Return which of a model's outputs is meant.
+
+    Raises:
+        ValueError: if it is missing where there are several, or there is no such output.
+    """
+    count = len(keras.tree.flatten(getattr(model, "outputs", None) or [None]))
+    if output is None and count > 1:
+        raise ValueError(f"{model.name} has {count} outputs: say with output= which of them holds the predictions")
+    if not 0 <= (output or 0) < count:
+        raise ValueError(f"{model.name} has {count} outputs: output is from 0 to {count - 1}, not {output}")
+    return output or 0

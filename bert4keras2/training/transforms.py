@@ -14,7 +14,16 @@ from bert4keras2.functional import keras_private
 from bert4keras2.training.gradients import squared_gradient, value_and_gradients
 from bert4keras2.training.step import LossFunction, LossTransform, TrainingStep, replaced
 
-__all__ = ["Adversarial", "Penalty", "StepSeed", "Virtual"]
+__all__ = [
+    "Adversarial",
+    "Penalty",
+    "StepSeed",
+    "Virtual",
+    "add_finite",
+    "log_probabilities",
+    "mean_divergence",
+    "moved",
+]
 
 
 def _length(x: Any) -> Any:
@@ -22,7 +31,7 @@ def _length(x: Any) -> Any:
     return ops.sqrt(ops.sum(ops.square(x)))
 
 
-def _sum(value: Any, added: Any) -> Any:
+def add_finite(value: Any, added: Any) -> Any:
     """Return value + added; value alone if an overflow spoilt the other, as happens while a loss scale is being found.
 
     The gradients are not finite in that case, so that the optimizer skips the step and lowers the scale.
@@ -30,7 +39,8 @@ def _sum(value: Any, added: Any) -> Any:
     return value + ops.cast(ops.where(ops.isfinite(added), added, 0.0), value.dtype)
 
 
-def _moved(values: list[Any], index: int, move: Any) -> list[Any]:
+def moved(values: list[Any], index: int, move: Any) -> list[Any]:
+    """Return values of which one has moved; nothing is differentiated by the move."""
     value = values[index]
     return replaced(values, index, value + ops.cast(ops.stop_gradient(move), value.dtype))
 
@@ -53,7 +63,7 @@ class Adversarial(LossTransform):
             length = _length(gradient) / step.scale
             move = gradient * (self.epsilon / step.scale / (length + 1e-8))
             # If it overflowed, the gradients at E do so too, and the optimizer skips the step.
-            return loss(_moved(values, index, ops.where(ops.isfinite(length), move, 0.0)))
+            return loss(moved(values, index, ops.where(ops.isfinite(length), move, 0.0)))
 
         return perturbed
 
@@ -88,7 +98,7 @@ class Penalty(LossTransform):
         def penalised(values):
             value, aux, squares = (by_vectors if self.of == "vectors" else by_matrix)(values)
             penalty = 0.5 * self.epsilon * (squares / step.scale / step.scale)
-            return _sum(value, penalty), aux
+            return add_finite(value, penalty), aux
 
         return penalised
 
@@ -147,13 +157,12 @@ class Virtual(LossTransform):
 
         def regularised(values):
             value, aux = loss(values)
-            outputs = self._chosen(aux[0])
-            target = ops.stop_gradient(self._logarithms(outputs))
-            mask = keras_private.mask_of(outputs)
+            target, mask = log_probabilities(aux[0], self.output, self.from_logits)
+            target = ops.stop_gradient(target)
 
             def divergence(values):
-                predicted = self._logarithms(self._chosen(step.predict(values)))
-                return _divergence(target, predicted, mask), None
+                predicted, _ = log_probabilities(step.predict(values), self.output, self.from_logits)
+                return mean_divergence(target, predicted, mask), None
 
             fixed = [ops.stop_gradient(value) for value in values]
             seed = StepSeed(self.seed, step.number)
@@ -161,30 +170,35 @@ class Virtual(LossTransform):
             for _ in range(self.iters):
 
                 def nearby(values, direction=direction):
-                    return divergence(_moved(values, index, self.xi * direction))
+                    return divergence(moved(values, index, self.xi * direction))
 
                 direction = _unit(step.gradient(nearby, fixed, index)[2])
-            added, _ = divergence(_moved(values, index, self.epsilon * direction))
-            return _sum(value, self.weight * added), aux
+            added, _ = divergence(moved(values, index, self.epsilon * direction))
+            return add_finite(value, self.weight * added), aux
 
         return regularised
 
-    def _chosen(self, outputs: Any) -> Any:
-        return keras.tree.flatten(outputs)[self.output]
 
-    def _logarithms(self, outputs: Any) -> Any:
-        """Return the logarithms (..., classes) of the probabilities that the outputs stand for."""
-        x = ops.cast(outputs, "float32")
-        if x.shape[-1] == 1:  # one logit or probability of two classes
-            if self.from_logits:
-                return ops.concatenate([ops.log_sigmoid(-x), ops.log_sigmoid(x)], -1)
-            x = ops.concatenate([1 - x, x], -1)
-        elif self.from_logits:
-            return ops.log_softmax(x, axis=-1)
-        return ops.log(ops.clip(x, keras.config.epsilon(), 1.0))
+def log_probabilities(outputs: Any, output: int, from_logits: bool) -> tuple[Any, Any]:
+    """Return the logarithms (..., classes) of the probabilities that one of a model's outputs stands for, and its mask.
+
+    Args:
+        outputs: of the model.
+        output: which of them.
+        from_logits: whether it has logits; one alone, or one probability, is of the second of two classes.
+    """
+    chosen = keras.tree.flatten(outputs)[output]
+    mask, x = keras_private.mask_of(chosen), ops.cast(chosen, "float32")
+    if x.shape[-1] == 1:
+        if from_logits:
+            return ops.concatenate([ops.log_sigmoid(-x), ops.log_sigmoid(x)], -1), mask
+        x = ops.concatenate([1 - x, x], -1)
+    elif from_logits:
+        return ops.log_softmax(x, axis=-1), mask
+    return ops.log(ops.clip(x, keras.config.epsilon(), 1.0)), mask
 
 
-def _divergence(log_p: Any, log_q: Any, mask: Any = None) -> Any:
+def mean_divergence(log_p: Any, log_q: Any, mask: Any = None) -> Any:
     """Return the mean KL(p || q) of distributions on the last axis, where the mask is true."""
     values = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
     if mask is None:
