@@ -46,8 +46,9 @@ ORDER = (
     "shrink",
     "__main__",
 )
-# Names that scripts of bert4keras find in a folder though they are of a later one: looked up when they are asked for.
-LATER = {"snippets": {"decoders"}}
+# Names that are found in a folder though they are of a later one (scripts of bert4keras want some, others belong
+# together for users): looked up when they are asked for.
+LATER = {"snippets": {"decoders"}, "training": {"optimizers"}}
 
 
 def modules() -> dict[str, Path]:

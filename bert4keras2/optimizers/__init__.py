@@ -9,12 +9,14 @@ from bert4keras2.optimizers.adafactor import AdaFactor
 from bert4keras2.optimizers.adam import Adam
 from bert4keras2.optimizers.extend import Extended
 from bert4keras2.optimizers.factories import (
+    extend_with_child_tuning,
     extend_with_exponential_moving_average,
     extend_with_exponential_moving_average_v2,
     extend_with_gradient_accumulation,
     extend_with_gradient_accumulation_v2,
     extend_with_layer_adaptation,
     extend_with_layer_adaptation_v2,
+    extend_with_layerwise_decay,
     extend_with_lazy_optimization,
     extend_with_lazy_optimization_v2,
     extend_with_lookahead,
@@ -57,6 +59,8 @@ __all__ = [
     "extend_with_exponential_moving_average_v2",
     "extend_with_parameter_wise_lr",
     "extend_with_parameter_wise_lr_v2",
+    "extend_with_layerwise_decay",
+    "extend_with_child_tuning",
 ]
 # Names of earlier releases are looked up in the table.
 __getattr__ = lookup(__name__)

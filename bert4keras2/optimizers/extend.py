@@ -9,7 +9,9 @@ import keras
 from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.accumulation import Accumulation
 from bert4keras2.optimizers.averaging import AveragedWeights, Lookahead, MovingAverage
+from bert4keras2.optimizers.child_tuning import ChildTuning
 from bert4keras2.optimizers.decay import WeightDecay
+from bert4keras2.optimizers.layerwise import LayerwiseDecay
 from bert4keras2.optimizers.rules import Composable, UpdateRule
 from bert4keras2.optimizers.scaling import LayerAdaptation, LazyRows, ParameterRates
 from bert4keras2.optimizers.schedules import Scheduled
@@ -25,6 +27,8 @@ RULES: dict[str, type[UpdateRule]] = {
     "lazy_optimization": LazyRows,
     "exponential_moving_average": MovingAverage,
     "parameter_wise_lr": ParameterRates,
+    "layerwise_decay": LayerwiseDecay,
+    "child_tuning": ChildTuning,
 }
 
 

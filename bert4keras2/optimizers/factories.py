@@ -25,6 +25,8 @@ __all__ = [
     "extend_with_exponential_moving_average_v2",
     "extend_with_parameter_wise_lr",
     "extend_with_parameter_wise_lr_v2",
+    "extend_with_layerwise_decay",
+    "extend_with_child_tuning",
 ]
 
 
@@ -67,6 +69,16 @@ def extend_with_exponential_moving_average(BaseOptimizer: type, name: str | None
 def extend_with_parameter_wise_lr(BaseOptimizer: type, name: str | None = None) -> type:
     """Return a class of optimizers with learning rates by parts of the variables' paths; see `ParameterRates`."""
     return extend(BaseOptimizer, "parameter_wise_lr", name)
+
+
+def extend_with_layerwise_decay(BaseOptimizer: type, name: str | None = None) -> type:
+    """Return a class of optimizers whose steps shrink from the head down to the embeddings; see `LayerwiseDecay`."""
+    return extend(BaseOptimizer, "layerwise_decay", name)
+
+
+def extend_with_child_tuning(BaseOptimizer: type, name: str | None = None) -> type:
+    """Return a class of optimizers that change a part of the weights only; see `ChildTuning`."""
+    return extend(BaseOptimizer, "child_tuning", name)
 
 
 extend_with_weight_decay_v2 = extend_with_weight_decay

@@ -60,6 +60,10 @@ class UpdateRule:
     def build(self, optimizer: Any, variables: list[Any]) -> None:
         """Create the slots of the rule."""
 
+    def gradient(self, optimizer: Any, index: int, variable: Any, gradient: Any) -> Any:
+        """Return the gradient of a variable that the optimizer gets to see."""
+        return gradient
+
     def applies(self, index: int) -> bool:
         """Whether `change` has something to do for a variable."""
         return type(self).change is not UpdateRule.change
@@ -208,6 +212,8 @@ class Composable(RateName):
         rules = [rule for rule in self._rules if rule.applies(index)]
         dtype = variable.dtype
         gradient, rate = ops.cast(_dense(gradient), dtype), ops.cast(learning_rate, dtype)
+        for rule in self._rules:
+            gradient = rule.gradient(self, index, variable, gradient)
         step = Step(self, index, variable, variable, gradient, rate)
         if self.step_change is not None:
             step.value = ops.convert_to_tensor(variable)

@@ -1,4 +1,4 @@
-"""Ways to train that change what a step minimises: adversarial training and its relatives.
+"""Ways to train: what a step minimises (adversarial training and its relatives), and which weights move how far.
 
 from bert4keras2.training import adversarial_training
 
@@ -7,6 +7,7 @@ adversarial_training(model, "Embedding-Token", 0.5)
 model.fit(...)
 """
 
+from bert4keras2.old_names import lookup
 from bert4keras2.training.adversarial import (
     adversarial_training,
     gradient_penalty,
@@ -34,3 +35,12 @@ __all__ = [
     "r_drop",
     "virtual_adversarial_training",
 ]
+
+# Techniques that are rules of optimizers stand there; they are looked up when first used.
+_LAZY = dict.fromkeys(("child_tuning", "find_child", "layerwise_decay"), "bert4keras2.optimizers.on_models")
+
+__getattr__ = lookup(__name__, _LAZY)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -16,6 +16,7 @@ __all__ = [
     "squared_gradient",
     "twice_differentiable",
     "value_and_gradients",
+    "value_of",
 ]
 
 
