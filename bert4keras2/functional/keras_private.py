@@ -45,6 +45,7 @@ NAMES = {
     "_trainable_variables": "a layer's own variables, without those of layers within it",
     "_non_trainable_variables": "the same of those that are not trained",
     "_embeddings": "the table of an Embedding whose public property may be replaced for a call (P-tuning)",
+    "_kernel": "the matrix of a Dense layer itself, which the public property adds LoRA's product to",
     "_remat_mode": "which layers RematScope asked to be computed twice",
     "rematerialized_call": "what a layer calls then; Keras' own loses random states on TensorFlow and JAX",
     "_backend_apply_gradients": "where an optimizer merges gradients of several replicas before it accumulates",
@@ -164,6 +165,11 @@ def own_variables(layer: Any) -> list[Any]:
 
 
 # -- values of variables -------------------------------------------------------------------------------------------
+
+
+def raw_kernel(layer: Any) -> Any:
+    """Return the variable of a Dense layer's matrix, without LoRA's product."""
+    return layer._kernel
 
 
 def raw_value(variable: Any) -> Any:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert4keras2.arguments import positive
 from bert4keras2.optimizers.child_tuning import ChildTuning
 from bert4keras2.optimizers.extend import extend
 from bert4keras2.optimizers.layerwise import depths
@@ -18,7 +19,7 @@ from bert4keras2.training.gradients import value_of
 from bert4keras2.training.step import TrainingStep
 from bert4keras2.training.techniques import checked_model
 
-__all__ = ["child_tuning", "find_child", "layerwise_decay"]
+__all__ = ["child_tuning", "find_child", "layerwise_decay", "lora_plus"]
 
 CHILD_MODES = {"F": ("F", True), "D": ("D", True), "D-authors": ("D", False)}
 
@@ -42,6 +43,25 @@ def layerwise_decay(model: Any, decay: float = 0.9) -> None:
         raise ValueError(f"layerwise_decay changes the optimizer of {model.name!r}: call compile first")
     depths([path_of(variable) for variable in model.trainable_variables])
     model.optimizer = _extended(model.optimizer, "layerwise_decay", layer_decay=decay)
+    model.train_function = None
+
+
+def lora_plus(model: Any, ratio: float = 16.0) -> None:
+    """Let the second matrices of `lora` learn at a larger rate than the first (LoRA+, arXiv:2402.12354).
+
+    Args:
+        model: compiled, after `lora` and before its first step.
+        ratio: of the rates.
+
+    Raises:
+        ValueError: if the model has no LoRA matrices, is not compiled, or has trained.
+    """
+    if not any("lora_kernel_b" in path_of(variable) for variable in checked_model(model).trainable_variables):
+        raise ValueError(f"{model.name} has no LoRA matrices: call lora(model) first")
+    if getattr(model, "optimizer", None) is None:
+        raise ValueError(f"lora_plus changes the optimizer of {model.name!r}: call compile first")
+    rates = {"lora_kernel_b": positive("ratio", ratio)}
+    model.optimizer = _extended(model.optimizer, "parameter_wise_lr", paramwise_lr_schedule=rates)
     model.train_function = None
 
 

@@ -17,11 +17,14 @@ from bert4keras2.training.ascent import free_lb, pgd
 from bert4keras2.training.consistency import r_drop
 from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.flooding import flooding
+from bert4keras2.training.lora import LearningShare, lora, lora_ga, merge_lora, unmerge_lora
+from bert4keras2.training.small_files import load_trainable, save_trainable
 from bert4keras2.training.step import LossTransform, TrainingStep
 from bert4keras2.training.techniques import add_loss_transform, plain_training
 
 __all__ = [
     "Distribution",
+    "LearningShare",
     "LossTransform",
     "TrainingStep",
     "add_loss_transform",
@@ -30,14 +33,22 @@ __all__ = [
     "flooding",
     "free_lb",
     "gradient_penalty",
+    "load_trainable",
+    "lora",
+    "lora_ga",
+    "merge_lora",
     "pgd",
     "plain_training",
     "r_drop",
+    "save_trainable",
+    "unmerge_lora",
     "virtual_adversarial_training",
 ]
 
 # Techniques that are rules of optimizers stand there; they are looked up when first used.
-_LAZY = dict.fromkeys(("child_tuning", "find_child", "layerwise_decay"), "bert4keras2.optimizers.on_models")
+_LAZY = dict.fromkeys(
+    ("child_tuning", "find_child", "layerwise_decay", "lora_plus"), "bert4keras2.optimizers.on_models"
+)
 
 __getattr__ = lookup(__name__, _LAZY)
 
