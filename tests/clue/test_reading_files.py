@@ -143,6 +143,9 @@ def test_questions_in_both_nestings(tmp_path):
     assert CLUE["cmrc2018"].read(value(path, [flat])) == [
         Question("Q1", "何时？", context, (Answer("1898年", 7), Answer("1898", 7)))
     ]
+    fake = [{"text": f"FAKE_ANSWER_{i}", "answer_start": -1} for i in range(3)]
+    test = {**nested, "qas": [{**nested["qas"][0], "answers": fake}]}
+    assert CLUE["cmrc2018"].read(value(path, {"data": [{"paragraphs": [test]}]}))[0].answers == ()
     nested["qas"][0]["answers"][1]["answer_start"] = 3
     with pytest.raises(ValueError, match="item 1: the answer '在首都' of Q0 does not stand at 3 of the context"):
         CLUE["cmrc2018"].read(value(path, {"data": [{"paragraphs": [nested]}]}))
