@@ -72,15 +72,18 @@ def _score(task: Task, rows: Sequence[Entities], predictions: Sequence[Collectio
 
     Where an entity stands, and how often, does not count there; "micro_f1" is by exact spans.
     """
-    there, found, right = Counter(), Counter(), Counter()
-    predictions = [_checked(row, spans, task) for row, spans in zip(rows, predictions, strict=True)]
-    for row, spans in zip(rows, predictions, strict=True):
-        a, b = ({(kind, row.text[start:end]) for start, end, kind in each} for each in (row.spans, spans))
+    there: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    true = [row.spans or () for row in rows]
+    guessed = [_checked(row, spans, task) for row, spans in zip(rows, predictions, strict=True)]
+    for row, *both in zip(rows, true, guessed, strict=True):
+        a, b = ({(kind, row.text[start:end]) for start, end, kind in spans} for spans in both)
         for counter, entities in ((there, a), (found, b), (right, a & b)):
             counter.update(kind for kind, _ in entities)
     types = {kind: 2 * right[kind] / (there[kind] + found[kind]) if right[kind] else 0.0 for kind in task.labels}
     macro = sum(types.values()) / len(types)
-    micro = span_f1([row.spans for row in rows], predictions)["f1"]
+    micro = span_f1(true, guessed)["f1"]
     return {"score": macro, "f1": macro, "micro_f1": micro, "types": types}
 
 

@@ -38,7 +38,7 @@ def numbered(path: str | os.PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
             if row is None:
                 continue
             if not isinstance(row, dict):
-                kind = {list: "a list", str: "a text"}.get(type(row), type(row).__name__)
+                kind = "a list" if isinstance(row, list) else "a text" if isinstance(row, str) else type(row).__name__
                 raise ValueError(f"{Place(path, number)}: not a JSON object but {kind}")
             yield number, row
 

@@ -19,7 +19,7 @@ _LARGEST = 512 * 2**20  # bytes of one predict file; real ones have some megabyt
 
 def _outputs(suite: str | None = None) -> dict[str, tuple[Task, Output]]:
     """Return task and predict file by the names that predict files may have."""
-    found = {}
+    found: dict[str, tuple[Task, Output]] = {}
     for task in (*CLUE.values(), *FEWCLUE.values()):
         if suite in (None, task.suite):
             for output in task.outputs:
@@ -151,13 +151,10 @@ def check_zip(path: str | os.PathLike, data: str | os.PathLike | None = None) ->
 def _check_file(
     report: Report, name: str, content: bytes, task: Task, output: Output, data: str | os.PathLike | None
 ) -> None:
-    rows = None
-    for test in output.tests if data is not None else ():
-        place = os.path.join(os.fspath(data), task.name, test)
-        if os.path.isfile(place):
-            rows = task.read(place)
-            break
-    else:
+    places = [] if data is None else [os.path.join(os.fspath(data), task.name, test) for test in output.tests]
+    place = next(filter(os.path.isfile, places), None)
+    rows = None if place is None else task.read(place)
+    if rows is None:
         report.unchecked.append(name)
     try:
         text = content.decode("utf-8")

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["f1", "same_number", "values"]
 
 
-def same_number(true: Sequence[Any], predicted: Sequence[Any]) -> int:
+def same_number(true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray) -> int:
     """Return how many samples there are.
 
     Raises:
@@ -24,7 +24,7 @@ def same_number(true: Sequence[Any], predicted: Sequence[Any]) -> int:
     return len(true)
 
 
-def values(true: Sequence[Any], predicted: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def values(true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays of shape (N,), one class or number for each sample.
 
     Raises:

@@ -12,7 +12,7 @@ from bert4keras2.metrics.checks import f1, same_number, values
 __all__ = ["accuracy", "confusion", "macro_f1", "matthews", "multilabel_f1"]
 
 
-def accuracy(true: Sequence[Any], predicted: Sequence[Any]) -> float:
+def accuracy(true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray) -> float:
     """Return the share of samples whose class was found, from 0 to 1.
 
     Args:
@@ -26,7 +26,9 @@ def accuracy(true: Sequence[Any], predicted: Sequence[Any]) -> float:
     return float(np.mean(right == found))
 
 
-def confusion(true: Sequence[Any], predicted: Sequence[Any], labels: Sequence[Any]) -> np.ndarray:
+def confusion(
+    true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray
+) -> np.ndarray:
     """Return how often each class was taken for each other one.
 
     Args:
@@ -51,7 +53,9 @@ def confusion(true: Sequence[Any], predicted: Sequence[Any], labels: Sequence[An
     return table
 
 
-def macro_f1(true: Sequence[Any], predicted: Sequence[Any], labels: Sequence[Any] | None = None) -> float:
+def macro_f1(
+    true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray, labels: Sequence[Any] | None = None
+) -> float:
     """Return the mean of the classes' F1, each counting the same however rare it is, from 0 to 1.
 
     Args:
@@ -75,7 +79,7 @@ def macro_f1(true: Sequence[Any], predicted: Sequence[Any], labels: Sequence[Any
     return float(np.mean(scores))
 
 
-def matthews(true: Sequence[Any], predicted: Sequence[Any]) -> float:
+def matthews(true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray) -> float:
     """Return the correlation of true and predicted classes, from -1 to 1, of two classes or more.
 
     For two it is the coefficient of Matthews (1975), for more its form by Gorodkin (Computational Biology and

@@ -11,7 +11,7 @@ from bert4keras2.metrics.checks import values
 __all__ = ["spearman"]
 
 
-def spearman(true: Sequence[float], predicted: Sequence[float]) -> float:
+def spearman(true: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.ndarray) -> float:
     """Return Spearman's correlation of two rows of numbers: that of their ranks, from -1 to 1.
 
     Numbers that are equal have the mean of the ranks that they take together. Where one row is constant there is no

@@ -31,7 +31,9 @@ def span_f1(true: Sequence[Collection[Span]], predicted: Sequence[Collection[Spa
         ValueError: if the numbers of texts differ, or there are none, or a span is no (start, end, type).
     """
     same_number(true, predicted)
-    there, found, right = Counter(), Counter(), Counter()
+    there: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    right: Counter[str] = Counter()
     for number, (given, guessed) in enumerate(zip(true, predicted, strict=True)):
         a, b = (_spans(spans, number) for spans in (given, guessed))
         for counter, spans in ((there, a), (found, b), (right, a & b)):

@@ -170,7 +170,7 @@ def test_check_sums(afqmc, server, tmp_path, monkeypatch):
         (packed({"/tmp/train.json": ROW}), "would leave its folder"),
         (packed({"C:\\train.json": ROW}), "would leave its folder"),
         (packed({"a\\..\\..\\train.json": ROW}), "would leave its folder"),
-        (packed(link="dev.json"), "holds a link"),
+        (packed(link="linked.json"), "holds a link"),
         (packed({"train.json": ROW}), "holds no whole afqmc: .*looked for dev.json"),
         (packed({}), "holds no file"),
         (b"<html>not found</html>", "is no whole zip archive"),
