@@ -30,6 +30,8 @@ def _read(task: Task, path: str) -> list[Choice]:
                 raise ValueError(f"{place}: a question is to be an object, but is {question!r}"[:300])
             needed(question, task.fields, task, place)
             choices, text = question["choice"], question["question"]
+            if not isinstance(text, str):
+                raise ValueError(f"{place}: question is to be a text, but is {text!r}"[:300])
             if not isinstance(choices, list) or not all(isinstance(c, str) for c in choices) or len(choices) < 2:
                 raise ValueError(f"{place}: choice is to be a list of two texts or more, but is {choices!r}"[:300])
             answer = question.get("answer")

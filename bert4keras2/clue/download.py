@@ -8,6 +8,7 @@ import os
 import re
 import urllib.error
 import urllib.request
+from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from bert4keras2.clue.table import get_task
@@ -167,7 +168,17 @@ def _fetch_rest(address: str, partial: str, size: int, title: str, progress: boo
         ):
             advance(there)
             while chunk := answer.read(_CHUNK):
-                file.write(chunk)
+                _write(file, chunk)
                 there += len(chunk)
                 advance(len(chunk))
     return total is None or there == total
+
+
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    try:
+        file.write(chunk)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"Cannot write {file.name!r}: {error.strerror}. What came is kept: the next call goes on with it",
+        ) from error

@@ -32,6 +32,8 @@ def _read(task: Task, path: str) -> list[Question]:
                 raise ValueError(f"{place}: a question is to be an object, but is {question!r}"[:300])
             needed(question, names[1:], task, place)
             name = str(question[names[2]])
+            if not isinstance(question[names[1]], str):
+                raise ValueError(f"{place}: the question {name} is to be a text, but is {question[names[1]]!r}"[:300])
             answers = question.get("answers") or []
             if not isinstance(answers, list):
                 raise ValueError(f"{place}: the answers of {name} are to be a list, but are {answers!r}"[:300])
@@ -50,7 +52,10 @@ def _paragraphs(content: Any, path: str) -> Iterator[tuple[Place, dict[str, Any]
         place = Place(path, number, "item")
         if not isinstance(item, dict):
             raise ValueError(f"{place} is no passage with questions, but {str(item)[:100]!r}")
-        for paragraph in item.get("paragraphs", [item]):
+        paragraphs = item.get("paragraphs", [item])
+        if not isinstance(paragraphs, list) or not all(isinstance(paragraph, dict) for paragraph in paragraphs):
+            raise ValueError(f"{place}: paragraphs is to be a list of objects, but is {paragraphs!r}"[:300])
+        for paragraph in paragraphs:
             yield place, paragraph
 
 

@@ -125,6 +125,14 @@ def test_a_broken_download_goes_on(afqmc, server, tmp_path):
     clue.download("afqmc", tmp_path / "three")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk(afqmc, tmp_path):
+    (tmp_path / ".afqmc_public.zip.partial").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="Cannot write .*afqmc_public.zip.partial.*No space left.*goes on with it"):
+        clue.download("afqmc", tmp_path)
+    assert not (tmp_path / "afqmc").exists()
+
+
 def test_put_there_by_hand(afqmc, server, tmp_path):
     (tmp_path / "afqmc_public.zip").write_bytes(server.files["afqmc_public.zip"])
     clue.download("afqmc", tmp_path)

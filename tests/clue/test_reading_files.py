@@ -186,6 +186,16 @@ def test_files_that_are_something_else(tmp_path):
         CLUE["tnews"].read(value(path, [["男：好"], [], "1"]))
     with pytest.raises(ValueError, match="is no cmrc2018 file"):
         CLUE["cmrc2018"].read(value(path, {"sentence": "甲"}))
+    for broken, message in (
+        ({"data": [{"paragraphs": 3}]}, "item 1: paragraphs is to be a list of objects, but is 3"),
+        ({"data": [{"paragraphs": [None]}]}, "paragraphs is to be a list of objects"),
+        (
+            {"data": [{"context": "甲", "qas": [{"id": "Q", "question": None}]}]},
+            "the question Q is to be a text, but is None",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CLUE["cmrc2018"].read(value(path, broken))
     with pytest.raises(ValueError, match="line 1: sentence is to be a text, but is 3"):
         CLUE["tnews"].read(lines(path, {"sentence": 3}))
     lines(path, {"sentence": "甲", "label": "100"}, {"sentence": "乙"})
