@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from bert4keras2.clue import TNEWS_LABELS, find_split, read_tnews, write_predictions
@@ -48,3 +51,11 @@ def test_real_files(shared):
     folder = shared / "datasets" / "fewclue" / "tnews"
     sizes = [len(read_tnews(find_split(folder, split))) for split in ("train", "valid", "test")]
     assert sizes == [1185, 1098, 2010]
+
+
+def test_no_keras_is_imported():
+    """Reading data and measuring need none of the seconds that Keras takes."""
+    code = (
+        "import sys, bert4keras2.clue, bert4keras2.metrics; print([m for m in ('keras', 'tqdm') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
