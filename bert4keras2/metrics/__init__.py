@@ -1,0 +1,19 @@
+"""Measures of labels, spans, answers and generated texts."""
+
+from bert4keras2.metrics.labels import accuracy, confusion, macro_f1, matthews, multilabel_f1, spearman
+from bert4keras2.metrics.reading import reading_scores
+from bert4keras2.metrics.spans import span_f1
+from bert4keras2.metrics.texts import exact_match, rouge_l
+
+__all__ = [
+    "accuracy",
+    "confusion",
+    "exact_match",
+    "macro_f1",
+    "matthews",
+    "multilabel_f1",
+    "reading_scores",
+    "rouge_l",
+    "span_f1",
+    "spearman",
+]
