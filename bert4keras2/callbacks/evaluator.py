@@ -22,7 +22,8 @@ class Evaluator(keras.callbacks.Callback):
 
     Args:
         metric: called with the model; returns a number, or {name: number}, of which the first counts.
-        best_path: file that the best weights are written to, under any name; kept in memory if None.
+        best_path: file that the best weights are written to, under any name; kept in memory if None. Beside `Resume` it
+            has to be a file, so that a run that goes on still has them.
         name: of the measure, where `metric` returns a number.
         mode: "max" if more is better, "min" if less is.
         restore: give the model its best weights at the end.

@@ -21,6 +21,8 @@ from bert4keras2.tasks.task import Task
 
 __all__ = ["Choice", "MultipleChoice"]
 
+# Rows of a training batch are filled up to a multiple of this, so that few shapes occur.
+MULTIPLE = 8
 ORDERS = (("text", "question", "choices", "answer"), ("text", "choices", "answer"))
 
 
@@ -126,6 +128,9 @@ class MultipleChoice(Task):
             for number, (_, choices, answer) in enumerate(batch)
             for choice in range(len(choices))
         ]
+        filling = -len(parts) % MULTIPLE
+        parts += parts[:1] * filling
+        y += [(0.0, -1)] * filling  # of no question, and not right: they cost nothing
         return self.inputs([ids for ids, _ in parts], [segments for _, segments in parts]), np.array(y, "float32")
 
     def loss(self) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from bert4keras2.functional.losses import multilabel_categorical_crossentropy
 from bert4keras2.metrics import accuracy, macro_f1, matthews, multilabel_f1, span_f1, spearman
 from bert4keras2.settings import check_choice
 from bert4keras2.tasks.heads import implied_pooler, pooled
+from bert4keras2.tasks.predictions import LabelPrediction, LabelsPrediction, NumberPrediction
 from bert4keras2.tasks.report import Report, confusion_text, label_table
 from bert4keras2.tasks.rows import (
     check_label,
@@ -28,72 +28,10 @@ from bert4keras2.tasks.rows import (
 )
 from bert4keras2.tasks.task import Task
 
-__all__ = ["LabelPrediction", "LabelsPrediction", "NumberPrediction", "TextClassifier"]
+__all__ = ["TextClassifier"]
 
 KINDS = ("single", "multi", "number")
 ORDERS = (("text", "label"), ("text", "second", "label"))
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPrediction:
-    """The label of a text.
-
-    Attributes:
-        label: the most probable one.
-        probability: its probability.
-        probabilities: {label: probability} of all.
-    """
-
-    label: str
-    probability: float
-    _labels: Sequence[str] = field(repr=False)
-    _row: np.ndarray = field(repr=False, compare=False)
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        return dict(zip(self._labels, map(float, self._row), strict=True))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return label and probability, as they are written to files."""
-        return {"label": self.label, "probability": round(self.probability, 6)}
-
-
-@dataclass(frozen=True, slots=True)
-class LabelsPrediction:
-    """The labels of a text that may have several.
-
-    Attributes:
-        labels: those whose probability is above the threshold, the most probable one first.
-        probabilities: {label: probability} of all.
-    """
-
-    labels: tuple[str, ...]
-    _labels: Sequence[str] = field(repr=False)
-    _row: np.ndarray = field(repr=False, compare=False)
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        return dict(zip(self._labels, map(float, self._row), strict=True))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the labels with their probabilities, as they are written to files."""
-        found = self.probabilities
-        return {"labels": list(self.labels), "probabilities": [round(found[label], 6) for label in self.labels]}
-
-
-@dataclass(frozen=True, slots=True)
-class NumberPrediction:
-    """The number of a text.
-
-    Attributes:
-        value: the number.
-    """
-
-    value: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the number, as it is written to files."""
-        return {"value": round(self.value, 6)}
 
 
 class _Row(NamedTuple):
@@ -119,7 +57,8 @@ class TextClassifier(Task):
         tokenizer: its tokenizer.
         labels: the labels that there are; found in the rows of the first `fit` if None.
         kind: "single": one label a text; "multi": any number of them, learnt by the loss of
-            kexue.fm/archives/7359; "number": a number, learnt by its squared error. Found in the rows if None.
+            kexue.fm/archives/7359; "number": a number, learnt by its squared error. If None, "single" with `labels`,
+            and without them what the rows of the first `fit` have.
         pooling: "cls", "mean", "first-last" as of `SentenceEncoder`, or "pooler".
         pairs: whether rows are pairs of texts; found in the rows if None.
         maxlen: longest sequence of tokens; 128, or what the model knows, if None.

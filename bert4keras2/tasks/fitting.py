@@ -66,25 +66,18 @@ def train(
         TypeError: for a technique that is no function.
     """
     epochs, batch_size = at_least("epochs", epochs, 1), at_least("batch_size", batch_size, 1)
-    rate = suggested_rate(task.transformer.config.hidden_size) if learning_rate is None else learning_rate
-    rate = rate if callable(rate) else positive("learning_rate", rate)
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup is a share of all steps, from 0 to below 1, not {warmup!r}")
     data = Samples(samples, batch_size, task.collate)
-    steps = epochs * len(data)
-    rising = max(round(warmup * steps), 1) if warmup else 0
-    schedule = {rising: 1, max(steps, rising + 1): 0}
+    rate = suggested_rate(task.transformer.config.hidden_size) if learning_rate is None else learning_rate
+    if not callable(rate):
+        steps = epochs * len(data)
+        rising = max(round(warmup * steps), 1) if warmup else 0
+        rate = PiecewiseLinear(positive("learning_rate", rate), {rising: 1, max(steps, rising + 1): 0})
     model = task.model
     plain_training(model)  # what an earlier call was given
-    model.compile(
-        Adam(
-            PiecewiseLinear(rate, schedule), weight_decay_rate=weight_decay, exclude_from_weight_decay=["Norm", "bias"]
-        )
-        if not callable(rate)
-        else Adam(rate, weight_decay_rate=weight_decay, exclude_from_weight_decay=["Norm", "bias"]),
-        task.loss(),
-        metrics=task.keras_metrics(),
-    )
+    optimizer = Adam(rate, weight_decay_rate=weight_decay, exclude_from_weight_decay=["Norm", "bias"])
+    model.compile(optimizer, task.loss(), metrics=task.keras_metrics())
     for technique in techniques:
         if not callable(technique):
             raise TypeError(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from bert4keras2.tokenizers import Tokenizer
+
 __all__ = ["TokenOffsets"]
+
+# Characters of which WordPiece makes a token each, wherever they stand.
+_SINGLE = re.compile("[\u4e00-\u9fff，。、！？；：“”‘’（）《》【】…·]*")
 
 
 class TokenOffsets:
@@ -24,16 +30,26 @@ class TokenOffsets:
     """
 
     def __init__(self, tokenizer: Any, text: str, maxlen: int | None = None, prefix: str = "", special: bool = True):
-        tokens = tokenizer.tokenize(prefix + text, maxlen=maxlen)
-        if not special:
-            starts = int(tokenizer._token_start is not None)
-            tokens = tokens[starts : len(tokens) - int(tokenizer._token_end is not None)]
+        skip, whole = len(prefix), prefix + text
+        starts, ends = int(tokenizer._token_start is not None), int(tokenizer._token_end is not None)
+        self.spans: list[tuple[int, int] | None]
+        if _is_plain(tokenizer) and _SINGLE.fullmatch(whole):
+            # Most Chinese texts: no need to look for each token.
+            size = len(whole) if maxlen is None else min(len(whole), maxlen - starts - ends)
+            tokens = list(whole[:size])
+            self.spans = [None if at < skip else (at - skip, at + 1 - skip) for at in range(size)]
+            if special:
+                tokens = [tokenizer._token_start] * starts + tokens + [tokenizer._token_end] * ends
+                self.spans = [None] * starts + self.spans + [None] * ends
+        else:
+            tokens = tokenizer.tokenize(whole, maxlen=maxlen)
+            if not special:
+                tokens = tokens[starts : len(tokens) - ends]
+            self.spans = [
+                (indices[0] - skip, indices[-1] + 1 - skip) if indices and indices[0] >= skip else None
+                for indices in tokenizer.rematch(whole, tokens)
+            ]
         self.ids = tokenizer.tokens_to_ids(tokens)
-        skip = len(prefix)
-        self.spans: list[tuple[int, int] | None] = [
-            (indices[0] - skip, indices[-1] + 1 - skip) if indices and indices[0] >= skip else None
-            for indices in tokenizer.rematch(prefix + text, tokens)
-        ]
 
     def tokens_of(self, spans: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str] | None]:
         """Return (first token, last token, type) of (start, end, type) spans of characters.
@@ -53,3 +69,14 @@ class TokenOffsets:
             return None
         start, end = self.spans[first][0], self.spans[last][1]
         return (start, end) if start < end else None
+
+
+def _is_plain(tokenizer: Any) -> bool:
+    """Whether a tokenizer is WordPiece's, without anything that cuts texts otherwise."""
+    return (
+        type(tokenizer) is Tokenizer
+        and tokenizer._pre_tokenize is None
+        and tokenizer._literals is None
+        and not tokenizer._token_translate
+        and not tokenizer._wraps_texts_itself()
+    )

@@ -101,7 +101,7 @@ def label_text(value: Any, where: str) -> str:
     if isinstance(value, str):
         if value.strip():
             return value.strip()
-    elif isinstance(value, bool) or type(value).__name__ == "bool_":
+    elif isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         return str(bool(value)).lower()
     else:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,25 +57,30 @@ class Saved:
 def save(task: Any, folder: str | os.PathLike) -> None:
     """Write a task, as `Task.save` says."""
     folder = os.fspath(folder)
+    task.model  # noqa: B018  (an error where there is none yet)
+    build = {name: value for name, value in task.build_options.items() if name not in DONE}
     said = {
         "format": FORMAT,
         "task": type(task).__name__,
         "options": task.settings(),
-        "model": {name: value for name, value in task.build_options.items() if name not in DONE},
-        "tokenizer": task.tokenizer_options,
+        "model": _writable(build),
+        "tokenizer": _writable(task.tokenizer_options),
     }
-    task.model  # noqa: B018  (an error where there is none yet)
-    for part in ("options", "model", "tokenizer"):
-        for name, value in said[part].items():
-            try:
-                json.dumps(value)
-            except TypeError:
-                raise ValueError(
-                    f"{name}={value!r:.80} cannot be written into {FILE}: leave it out and pass it to load_task again"
-                ) from None
     save_huggingface(task.transformer, folder, also=task.huggingface_keys())
     _save_vocabulary(task, folder)
     write_text(os.path.join(folder, FILE), json.dumps(said, ensure_ascii=False, indent=1) + "\n")
+
+
+def _writable(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that JSON can hold, with a warning about others."""
+    found = {}
+    for name, value in options.items():
+        try:
+            json.dumps(value)
+            found[name] = value
+        except TypeError:
+            warnings.warn(f"{FILE} cannot hold {name}={value!r:.80}: pass it to load_task again", stacklevel=5)
+    return found
 
 
 def _save_vocabulary(task: Any, folder: str) -> None:

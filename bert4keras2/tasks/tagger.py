@@ -17,6 +17,7 @@ from bert4keras2.settings import check_choice
 from bert4keras2.tasks.entity_rows import EntityRow, entity_row
 from bert4keras2.tasks.losses import span_crossentropy, token_crossentropy
 from bert4keras2.tasks.offsets import TokenOffsets
+from bert4keras2.tasks.pieces import Piece, pieces_of
 from bert4keras2.tasks.report import Report, label_table
 from bert4keras2.tasks.rows import check_label, check_text, found_labels, trimmed, values_of
 from bert4keras2.tasks.tables import RowError
@@ -73,8 +74,8 @@ class EntityTagger(Task):
             classes for tokens do.
         nested: whether entities may overlap; only pointers find such ones.
         tags: the names of tags, for "crf" and "softmax"; BIO of the types if None.
-        maxlen: longest sequence of tokens; 256, or what the model knows, if None. What stands behind it in a text is
-            not looked at.
+        maxlen: longest sequence of tokens; 256, or what the model knows, if None. Texts with more are read in pieces
+            that end with sentences.
         prefix: put before each text.
         dropout: before the head; the model's own if None.
         batch_size: texts that are predicted at once.
@@ -93,13 +94,15 @@ class EntityTagger(Task):
         maxlen: int | None = None,
         prefix: str = "",
         dropout: float | None = None,
-        batch_size: int = 64,
+        batch_size: int = 32,
     ):
         check_choice("head", head, HEADS)
         self.head, self.nested, self.dropout = head, nested, dropout
         if nested and not self.points:
             raise ValueError(f"head={head!r} gives each token one tag: nested=True needs a pointer")
         self.tags = None if tags is None else list(tags)
+        # How many special tokens stand before and behind a text.
+        self._edges = int(tokenizer._token_start is not None), int(tokenizer._token_end is not None)
         super().__init__(transformer, tokenizer, labels, maxlen, prefix, batch_size)
 
     @property
@@ -160,18 +163,34 @@ class EntityTagger(Task):
     def samples(self, rows: list[EntityRow]) -> list[tuple[np.ndarray, np.ndarray, list[tuple[int, int, str]]]]:
         """Return (ids, segment ids, spans of tokens) of rows; a warning tells of entities that no tokens are."""
         samples, lost = [], 0
-        for (ids, segments), row in zip(self.encoded([row.text for row in rows]), rows, strict=True):
-            found = TokenOffsets(self.tokenizer, row.text, self.maxlen, self.prefix).tokens_of(row.spans)
+        pieces = self.pieces([row.text for row in rows])
+        for (ids, segments), piece in zip(self.encoded([piece.text for piece in pieces]), pieces, strict=True):
+            end = piece.start + len(piece.text)
+            own = [
+                (start - piece.start, stop - piece.start, kind)
+                for start, stop, kind in rows[piece.row].spans
+                if piece.start <= start < end
+            ]
+            found = TokenOffsets(self.tokenizer, piece.text, self.maxlen, self.prefix).tokens_of(own)
             spans = [span for span in found if span is not None]
             lost += len(found) - len(spans)
             samples.append((ids, segments, spans))
         if lost:
             warnings.warn(
                 f"{lost} of {sum(len(row.spans) for row in rows)} entities are not learnt: they begin or end within a"
-                f" token, or lie behind maxlen={self.maxlen}",
+                f" token, or where a text of more than maxlen={self.maxlen} tokens was cut",
                 stacklevel=4,
             )
         return samples
+
+    def pieces(self, texts: list[str]) -> list[Piece]:
+        """Return the pieces of texts, which are whole unless they have more than `maxlen` tokens."""
+
+        def too_long(parts: list[str]) -> np.ndarray:
+            _, lengths = self.tokenizer._bodies([self.prefix + part for part in parts])
+            return lengths + sum(self._edges) > self.maxlen
+
+        return pieces_of(texts, too_long)
 
     def collate(self, batch: list[Any]) -> Any:
         """Return (inputs, targets) of samples."""
@@ -192,7 +211,7 @@ class EntityTagger(Task):
         y = np.full((len(batch), length), -1 if self.head == "softmax" else 0, "int32")
         for index, row in enumerate(spans):
             tags = self.scheme.encode(row, len(ids[index]))
-            first, last = (1, len(tags) - 1) if self.head == "softmax" else (0, len(tags))
+            first, last = self._inside(len(tags)) if self.head == "softmax" else (0, len(tags))
             y[index, first:last] = tags[first:last]
         return x, y
 
@@ -222,10 +241,17 @@ class EntityTagger(Task):
         if not texts:
             raise ValueError("predict() got no texts")
         found: list[list[Entity]] = [[] for _ in texts]
+        pieces = self.pieces(texts)
+        parts = [piece.text for piece in pieces]
         decode = self._spans_of_pointer if self.points else self._spans_of_tags
-        for rows, output in self.outputs(texts, progress=progress):
-            for row, spans in decode(rows, output, threshold, texts):
-                found[row] = spans
+        for rows, output in self.outputs(parts, progress=progress):
+            for number, entities in decode(rows, output, threshold, parts):
+                row, start, _ = pieces[number]
+                found[row] += [
+                    entity._replace(start=entity.start + start, end=entity.end + start) for entity in entities
+                ]
+        for entities in found:
+            entities.sort(key=lambda entity: entity[:3])
         return found
 
     def predict_rows(self, rows: Any, **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -234,7 +260,7 @@ class EntityTagger(Task):
         return inputs, self.predict([check_text(x["text"], rows.where(i)) for i, x in enumerate(inputs)], **options)
 
     def _spans_of_pointer(self, rows: np.ndarray, scores: np.ndarray, threshold: float, texts: list[str]) -> Any:
-        """Yield (row, entities) of (B, types, T, T) scores, for rows that have some."""
+        """Yield (number, entities) of (B, types, T, T) scores, for texts that have some."""
         least = np.log(threshold / (1 - threshold)) if 0 < threshold < 1 else (-1e29 if threshold <= 0 else np.inf)
         places = np.argwhere(scores > least)
         values = scores[tuple(places.T)]
@@ -245,7 +271,7 @@ class EntityTagger(Task):
             yield rows[row], self._entities(texts[rows[row]], offsets, spans)
 
     def _spans_of_tags(self, rows: np.ndarray, scores: np.ndarray, threshold: float, texts: list[str]) -> Any:
-        """Yield (row, entities) of (B, T, tags) scores, for rows that have some."""
+        """Yield (number, entities) of (B, T, tags) scores, for texts that have some."""
         ids, _ = self.encode([texts[row] for row in rows])
         lengths = self._cutter.lengths(ids)
         if self.head == "crf":
@@ -257,11 +283,16 @@ class EntityTagger(Task):
             sure = exps / exps.sum(-1, keepdims=True)
         chosen = np.take_along_axis(sure, tags[..., None], -1)[..., 0]
         for row, length in enumerate(lengths):
-            spans = self.scheme.decode(tags[row, :length].tolist())
+            first, last = self._inside(int(length))
+            spans = [(a + first, b + first, kind) for a, b, kind in self.scheme.decode(tags[row, first:last].tolist())]
             if spans:
                 offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
                 own = [((a, b), kind, _logit(float(chosen[row, a : b + 1].mean()))) for a, b, kind in spans]
                 yield rows[row], self._entities(texts[rows[row]], offsets, own)
+
+    def _inside(self, length: int) -> tuple[int, int]:
+        """Return where the tokens between the special ones begin and end in a sequence of a length."""
+        return self._edges[0], length - self._edges[1]
 
     def _entities(self, text: str, offsets: TokenOffsets, spans: list[Any]) -> list[Entity]:
         """Return entities of ((first token, last token), type, logit); of overlapping ones the best, unless nested."""
@@ -280,7 +311,7 @@ class EntityTagger(Task):
                     taken[entity.start : entity.end] = True
                     kept.append((score, entity))
             found = kept
-        return sorted((entity for _, entity in found), key=lambda entity: entity[:3])
+        return [entity for _, entity in found]
 
     def report(self, rows: list[EntityRow], progress: bool | None = None) -> Report:
         """Return F1, precision and recall of entities, and of each type."""

@@ -129,24 +129,26 @@ def forward_backward(scores: np.ndarray, lengths: np.ndarray, trans: np.ndarray)
     """
     rows, size, labels = scores.shape
     scores = _real(scores, lengths)
-    forward, backward = np.zeros((2, size, rows, labels))
-    forward[0] = scores[:, 0]
+    # Weights are scaled at each position, so that products of many stay numbers.
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    between = np.exp(trans - np.max(trans))
+    forward, backward = np.ones((2, size, rows, labels))
+    forward[0] = _scaled(weights[:, 0])
     for place in range(1, size):
-        after = _logsumexp(forward[place - 1][:, :, None] + trans, 1) + scores[:, place]
+        after = _scaled(forward[place - 1] @ between * weights[:, place])
         forward[place] = np.where((place < lengths)[:, None], after, forward[place - 1])
     for place in range(size - 2, -1, -1):
-        before = _logsumexp(trans + (scores[:, place + 1] + backward[place + 1])[:, None, :], 2)
-        backward[place] = np.where((place + 1 < lengths)[:, None], before, 0)
-    total = _logsumexp(forward[-1], 1)[None, :, None]
-    return np.exp(forward + backward - total).transpose(1, 0, 2)
+        before = _scaled((backward[place + 1] * weights[:, place + 1]) @ between.T)
+        backward[place] = np.where((place + 1 < lengths)[:, None], before, 1)
+    return _scaled(forward * backward).transpose(1, 0, 2)
+
+
+def _scaled(weights: np.ndarray) -> np.ndarray:
+    """Return weights that sum to 1 along the last axis."""
+    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-300)
 
 
 def _real(scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return scores in float64, 0 behind the end of rows, where layers may have -inf."""
     inside = np.arange(scores.shape[1]) < np.asarray(lengths)[:, None]
     return np.where(inside[..., None], scores, 0).astype("float64")
-
-
-def _logsumexp(values: np.ndarray, axis: int) -> np.ndarray:
-    top = values.max(axis, keepdims=True)
-    return np.log(np.exp(values - top).sum(axis)) + top.squeeze(axis)

@@ -7,6 +7,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from task_cases import once
 
 from bert4keras2.tasks import RowError, SpanReader, load_task
 from bert4keras2.tasks.reading_rows import reading_rows
@@ -27,7 +28,7 @@ def rows(count, seed=0, longest=10):
     return found
 
 
-@pytest.mark.parametrize("head", ["start_end", "global_pointer"])
+@pytest.mark.parametrize("head", [pytest.param("start_end", marks=once), "global_pointer"])
 def test_learns_and_comes_back(checkpoint, tmp_path, head):
     keras.utils.set_random_seed(0)
     task = SpanReader.from_checkpoint(checkpoint, head=head, maxlen=32, stride=8, longest_answer=4)
@@ -66,6 +67,7 @@ def test_windows_hold_every_token(checkpoint):
     assert (window.ids, window.segments) == (ids, segments)
 
 
+@once
 def test_no_answer(checkpoint):
     """Where questions may have no answer, a model that prefers the first position gives none."""
     data = [*rows(4), ("今天很在呢", "小明在北？", [])]

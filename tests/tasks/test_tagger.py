@@ -8,12 +8,14 @@ import json
 import keras
 import numpy as np
 import pytest
-from task_cases import OTHER
+from task_cases import OTHER, once
 
 from bert4keras2.tasks import EntityTagger, RowError, load_task
-from bert4keras2.tasks.entity_rows import entity_row
+from bert4keras2.tasks.entity_rows import EntityRow, entity_row
 from bert4keras2.tasks.losses import span_crossentropy
+from bert4keras2.tasks.offsets import TokenOffsets
 from bert4keras2.tasks.tags import TagScheme, bio_tags, forward_backward, viterbi
+from bert4keras2.tokenizers import load_tokenizer
 
 pytestmark = pytest.mark.backend
 PLACES, PEOPLE = ["北京", "上海", "店"], ["小明", "老师"]
@@ -34,7 +36,15 @@ def rows(count, seed=0):
     return found
 
 
-@pytest.mark.parametrize("head", ["efficient_global_pointer", "global_pointer", "crf", "softmax"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "efficient_global_pointer",
+        "crf",
+        pytest.param("global_pointer", marks=once),
+        pytest.param("softmax", marks=once),
+    ],
+)
 def test_learns_and_comes_back(checkpoint, tmp_path, head):
     keras.utils.set_random_seed(0)
     task = EntityTagger.from_checkpoint(checkpoint, head=head, maxlen=32, prefix="店：")
@@ -62,6 +72,7 @@ def test_learns_and_comes_back(checkpoint, tmp_path, head):
         np.testing.assert_allclose([e.score for e in one], [e.score for e in other], atol=1e-5)
 
 
+@once
 def test_nested(checkpoint):
     """Spans within spans are learnt and found, and of overlapping ones the flat task keeps the best alone."""
     keras.utils.set_random_seed(0)
@@ -144,3 +155,39 @@ def test_rows():
     ):
         with pytest.raises(RowError, match=message):
             read(row)
+
+
+def test_long_texts(checkpoint):
+    """Texts of more tokens than a sequence are read in pieces; together these are the text, and end with sentences."""
+    task = EntityTagger.from_checkpoint(checkpoint, labels=["人"], maxlen=16, prefix="店：")
+    texts = ["小明在北京。" * 9, "小明", "今" * 40, "abcabc " * 20, "。" * 13]
+    pieces = task.pieces(texts)
+    for row, text in enumerate(texts):
+        own = [piece for piece in pieces if piece.row == row]
+        assert "".join(piece.text for piece in own).replace(" ", "") == text.replace(" ", "")
+        assert all(text.startswith(piece.text, piece.start) for piece in own)
+        assert all(len(task.tokenizer.encode("店：" + piece.text)[0]) <= 16 for piece in own)
+    assert all(piece.text.endswith("。") for piece in pieces if piece.row == 0)
+    assert [piece for piece in pieces if piece.row == 1] == [(1, 0, "小明")]
+    rows = [EntityRow("小明在北京。" * 9, [(0, 2, "人"), (48, 50, "人"), (41, 44, "人")])]
+    with pytest.warns(UserWarning, match="1 of 3 entities are not learnt"):
+        samples = task.samples(rows)
+    found = [(row, tuple(span)) for row, (_, _, spans) in enumerate(samples) for span in spans]
+    assert len(samples) == len([piece for piece in pieces if piece.row == 0]) and len(found) == 2
+    assert found[0] == (0, (3, 4, "人")) and found[1][0] == len(samples) - 1
+
+
+@pytest.mark.parametrize("maxlen", [None, 6, 40])
+@pytest.mark.parametrize("special", [True, False])
+def test_places_of_tokens(checkpoint, maxlen, special):
+    """The short way for Chinese texts gives what the long one gives, and each place has what its token says."""
+    tokenizer = load_tokenizer(checkpoint)
+    for prefix, text in (("", "小明，在“北京”"), ("店：", "小明龘在…·"), ("", "小明 in 北京abc １２")):
+        found = TokenOffsets(tokenizer, text, maxlen, prefix, special)
+        slow = load_tokenizer(checkpoint, never_split=["[MASK]"])
+        other = TokenOffsets(slow, text, maxlen, prefix, special)
+        assert (found.spans, found.ids) == (other.spans, other.ids)
+        ids = tokenizer.encode(prefix + text, maxlen=maxlen)[0]
+        assert found.ids == (ids if special else ids[1:-1])
+        for span, token in zip(found.spans, tokenizer.ids_to_tokens(found.ids), strict=True):
+            assert span is None or token == "[UNK]" or text[slice(*span)] == token.removeprefix("##")

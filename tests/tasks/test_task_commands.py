@@ -11,8 +11,6 @@ from task_cases import topics
 from bert4keras2.__main__ import main
 from bert4keras2.commands.train_settings import TrainSettings
 
-pytestmark = pytest.mark.backend
-
 
 def write(path, rows):
     path.write_text("\n".join("\t".join(row) for row in rows) + "\n", encoding="utf-8")
