@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,8 +144,7 @@ class TextClassifier(Task):
             "multi": lambda labels: [place[label] for label in labels],
             "number": float,
         }[self.kind]
-        seconds = [row.second for row in rows] if self.pairs else None
-        encoded = self.encoded([row.text for row in rows], seconds)
+        encoded = self.encoded(*_sides(rows))
         return [(*ids, targets(row.label)) for ids, row in zip(encoded, rows, strict=True)]
 
     def collate(self, batch: list[Any]) -> Any:
@@ -203,12 +202,15 @@ class TextClassifier(Task):
 
     def predict_rows(self, rows: Any, **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
         """Return the texts of rows by name, and what `predict` says of them."""
-        names = ("text", "second") if self.pairs else ("text",)
+        pairs = self.pairs
+        if pairs is None and rows and isinstance(rows[0], Mapping):  # of a folder that does not say
+            pairs = "second" in values_of(rows[0], rows.where(0), (("text", "second"),), ("second",))
+        names = ("text", "second") if pairs else ("text",)
         inputs = [values_of(trimmed(row, names), rows.where(i), (names,)) for i, row in enumerate(rows)]
         for index, values in enumerate(inputs):
             for text in values.values():
                 check_text(text, rows.where(index))
-        texts = [tuple(values.values()) if self.pairs else values["text"] for values in inputs]
+        texts = [tuple(values.values()) if pairs else values["text"] for values in inputs]
         return inputs, self.predict(texts, **options)
 
     def scores(self, texts: list[str], seconds: list[str] | None = None, progress: bool | None = None) -> np.ndarray:
@@ -238,8 +240,7 @@ class TextClassifier(Task):
 
     def report(self, rows: list[_Row], progress: bool | None = None) -> Report:
         """Return accuracy and F1 of labels, F1 of several, or the correlation of numbers."""
-        seconds = [row.second for row in rows] if self.pairs else None
-        found = self.predictions(self.scores([row.text for row in rows], seconds, progress))
+        found = self.predictions(self.scores(*_sides(rows), progress))
         true = [row.label for row in rows]
         if self.kind == "number":
             values = [one.value for one in found]
@@ -267,6 +268,12 @@ class TextClassifier(Task):
         if self.has_class("Classifier"):
             keys["architectures"] = self.class_name("ForSequenceClassification")
         return keys
+
+
+def _sides(rows: list[_Row]) -> tuple[list[str], list[str] | None]:
+    """Return the first texts of rows, and the second ones if they are pairs."""
+    seconds = [row.second for row in rows if row.second is not None]
+    return [row.text for row in rows], seconds or None
 
 
 def _scores_of(true: Sequence[Iterable[str]], predicted: Sequence[Iterable[str]]) -> dict[str, dict[str, float]]:

@@ -28,6 +28,7 @@ class LabelPrediction:
 
     @property
     def probabilities(self) -> dict[str, float]:
+        """Return {label: probability} of all labels."""
         return dict(zip(self._labels, map(float, self._row), strict=True))
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class LabelsPrediction:
 
     @property
     def probabilities(self) -> dict[str, float]:
+        """Return {label: probability} of all labels."""
         return dict(zip(self._labels, map(float, self._row), strict=True))
 
     def as_dict(self) -> dict[str, Any]:

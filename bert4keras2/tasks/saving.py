@@ -45,6 +45,7 @@ class Saved:
         settings: the task's own options.
         build: options of `build_transformer_model`.
         tokenizer: options of `load_tokenizer`.
+        whole: whether texts are as long as the model knows positions, since nobody says more.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Saved:
     settings: dict[str, Any] = field(default_factory=dict)
     build: dict[str, Any] = field(default_factory=dict)
     tokenizer: dict[str, Any] = field(default_factory=dict)
+    whole: bool = False
 
 
 def save(task: Any, folder: str | os.PathLike) -> None:
@@ -150,14 +152,14 @@ def _our_own(folder: str, path: str) -> Saved:
 
 
 def _of_huggingface(file: dict[str, Any], kind: str, settings: dict[str, Any]) -> Saved:
-    settings = {**settings, "maxlen": min(file.get("max_position_embeddings") or LONGEST, LONGEST)}
+    settings = dict(settings)
     labels = _labels(file) if KINDS[kind].labelled else None
     if kind == "TextClassifier":
         problem = file.get("problem_type") or (
             "regression" if len(labels or ()) == 1 else "single_label_classification"
         )
         settings["kind"] = PROBLEMS.get(problem, "single")
-    return Saved(kind, *KINDS[kind].from_labels(labels, settings))
+    return Saved(kind, *KINDS[kind].from_labels(labels, settings), whole=True)
 
 
 def _labels(file: dict[str, Any]) -> list[str]:
@@ -194,6 +196,8 @@ def load(folder: str, saved: Saved, options: dict[str, Any]) -> Any:
     tokenizer = load_tokenizer(folder, **tokenizer_options)
     transformer = build_transformer_model(found.config_path, **{**implied, **build, "return_keras_model": False})
     labels = {"labels": saved.labels} if cls.labelled else {}
+    if saved.whole:
+        settings.setdefault("maxlen", min(transformer.config.positions or LONGEST, LONGEST))
     task = cls(transformer, tokenizer, **labels, **settings)
     try:
         transformer.load_weights_from_checkpoint(found.checkpoint_path, progress=build.get("progress"))

@@ -15,7 +15,7 @@ import pytest
 from task_cases import topics, write_checkpoint
 
 from bert4keras2.errors import CheckpointMismatchError
-from bert4keras2.tasks import RowError, TextClassifier, load_task
+from bert4keras2.tasks import RowError, TextClassifier, load_task, read_rows
 from bert4keras2.training import adversarial_training
 
 pytestmark = pytest.mark.backend
@@ -71,6 +71,15 @@ def test_folder(fitted, tmp_path):
     (tmp_path / "task.json").unlink()
     plain = load_task(tmp_path, maxlen=32)
     np.testing.assert_allclose(probabilities(plain.predict(TEXTS)), probabilities(found), atol=1e-6)
+    # It does not say whether it is of pairs: rows do.
+    pairs = [{"sentence1": "火锅", "sentence2": text, "label": "美食"} for text in ("面条", "感冒")]
+    inputs, said = plain.predict_rows(read_rows(pairs))
+    assert inputs[1] == {"text": "火锅", "second": "感冒"} and plain.evaluate(pairs).rows == 2
+    np.testing.assert_allclose(
+        probabilities(said), probabilities(plain.predict(["火锅"] * 2, ["面条", "感冒"])), atol=1e-6
+    )
+    right = sum(one.label == "美食" for one in said)
+    assert plain.evaluate(pairs).score == right / 2
     # Other labels begin anew, on the trained model.
     assert TextClassifier.from_checkpoint(tmp_path, labels=["a", "b", "c"]).model.output_shape == (None, 3)
     config["id2label"] = {"0": "a", "1": "b", "2": "c"}

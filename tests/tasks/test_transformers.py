@@ -18,7 +18,13 @@ TEXTS, SECONDS = ["今天火锅很咸", "小明在北京"], ["感冒", "小明�
 
 
 def folder_of(tmp_path, family):
-    sizes = {"bert": {}, "albert": {}, "electra": {}, "roformer": {}, "xlm-roberta": {"pad_token_id": 0}}[family]
+    sizes = {
+        "bert": {},
+        "albert": {"embedding_size": 16},
+        "electra": {},
+        "roformer": {},
+        "xlm-roberta": {"pad_token_id": 0},
+    }[family]
     return write_checkpoint(tmp_path / "checkpoint", model_type=family, **sizes)
 
 
