@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         prog: how the command is called, for its help.
     """
     from bert4keras2.pretraining.distillation.config import DistillationConfig
-    from bert4keras2.pretraining.settings import run_command
+    from bert4keras2.settings import run_command
 
     def work(settings: Any) -> str:
         from bert4keras2.pretraining.distillation.run import distill

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         prog: how the command is called, for its help.
     """
     from bert4keras2.pretraining.config import PretrainingConfig
-    from bert4keras2.pretraining.settings import run_command
+    from bert4keras2.settings import run_command
 
     def work(settings: Any) -> str:
         from bert4keras2.pretraining.run import pretrain

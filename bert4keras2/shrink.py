@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         arguments: those of the command; sys.argv's if None.
         prog: how the command is called, for its help.
     """
-    from bert4keras2.pretraining.settings import run_command
     from bert4keras2.pretraining.shrink_settings import ShrinkSettings
+    from bert4keras2.settings import run_command
 
     def work(settings: Any) -> str:
         from bert4keras2.pretraining.shrink import shrink

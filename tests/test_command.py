@@ -63,7 +63,7 @@ def test_version(capsys):
     [
         ("inspct", "no command 'inspct'; did you mean 'inspect'?"),
         ("migrat", "did you mean 'migrate'?"),
-        ("qux", "no command 'qux'; there are inspect, convert, migrate, pretrain, distill, shrink."),
+        ("qux", f"no command 'qux'; there are {', '.join(command.COMMANDS)}."),
         ("--versoin", "no option '--versoin'; did you mean '--version'?"),
         ("", "no command ''; there are"),
     ],
@@ -77,7 +77,7 @@ def test_unknown_commands(argument, words, capsys):
 
 @pytest.mark.parametrize("name", sorted(command.COMMANDS))
 def test_commands_know_their_name(name, capsys):
-    """`bert4keras2 NAME --help` and `python -m bert4keras2.NAME --help` each show what was typed."""
+    """`bert4keras2 NAME --help` and `python -m MODULE --help` each show what was typed."""
     with pytest.raises(SystemExit) as stopped:
         command.main([name, "--help"])
     assert stopped.value.code == 0
@@ -85,7 +85,8 @@ def test_commands_know_their_name(name, capsys):
     assert out.startswith(f"usage: bert4keras2 {name} ") and "python -m" not in out
     with pytest.raises(SystemExit) as stopped:
         importlib.import_module(command.COMMANDS[name][0]).main(["--help"])
-    assert capsys.readouterr().out.startswith(f"usage: python -m bert4keras2.{name} ")
+    module = command.COMMANDS[name][0].removesuffix(".command")
+    assert capsys.readouterr().out.startswith(f"usage: python -m {module} ")
     with pytest.raises(SystemExit) as stopped:
         command.main([name, "--nothing"])
     assert stopped.value.code == 2 and f"bert4keras2 {name}: error: " in capsys.readouterr().err

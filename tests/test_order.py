@@ -18,6 +18,7 @@ ORDER = (
     "progress",
     "quiet",
     "metrics",
+    "settings",
     "families",
     "functional",
     "checkpoints",
@@ -31,6 +32,7 @@ ORDER = (
     "optimizers",
     "embeddings",
     "decoders",
+    "tasks",
     "pretraining",
     "earlier",
     "bert",
@@ -44,6 +46,7 @@ ORDER = (
     "pretrain",
     "distill",
     "shrink",
+    "commands",
     "__main__",
 )
 # Names that are found in a folder though they are of a later one (scripts of bert4keras want some, others belong

@@ -16,7 +16,7 @@ from bert4keras2.errors import (
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
-from bert4keras2.files import read_json, reject_impostor
+from bert4keras2.files import atomic_path, read_json, reject_impostor
 
 __all__ = [
     "FoundCheckpoint",
@@ -167,10 +167,13 @@ def copy_companions(source: str | os.PathLike[str], folder: str | os.PathLike[st
 
     Args:
         source: folder of the checkpoint that the vocabulary is of.
-        folder: where to; it exists.
+        folder: where to; it exists. If it is the same one, there is nothing to do.
     """
+    if os.path.realpath(source) == os.path.realpath(folder):
+        return
     for name, path in companions(source).items():
-        shutil.copyfile(path, os.path.join(folder, name))
+        with atomic_path(os.path.join(folder, name)) as partial:
+            shutil.copyfile(path, partial)
 
 
 def _is_vocabulary(name: str) -> bool:

@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.checkpoints.finding.resolve import resolve
+from bert4keras2.embeddings.batches import WINDOW, TextBatches
 from bert4keras2.embeddings.compiled import Compiled
-from bert4keras2.embeddings.pooling import POOLINGS, pad_id_of, vector_model
+from bert4keras2.embeddings.pooling import POOLINGS, vector_model
 from bert4keras2.embeddings.whiten import Whitening, whitening
 from bert4keras2.models import build_transformer_model
 from bert4keras2.progress import progress_bar
-from bert4keras2.snippets.sequences import round_up
 from bert4keras2.tokenizers import load_tokenizer
-from bert4keras2.training.input_checks import IdLimits
 
 __all__ = ["SentenceEncoder"]
-
-WINDOW = 16384  # texts that are tokenized and sorted together, which bounds memory
 
 
 class SentenceEncoder:
@@ -82,20 +79,9 @@ class SentenceEncoder:
         self.maxlen = _integer("maxlen", maxlen, 3)
         self.model = vector_model(model, pooling, output)
         self.dimension = int(self.model.output_shape[-1])
-        self._names = [tensor.name for tensor in self.model.inputs]
-        self._limits = IdLimits(self.model)
-        self._check_maxlen()
+        self._cutter = TextBatches(self.model, tokenizer, self.maxlen)
         self._compiled = Compiled(self.model, jit_compile)
         self._whitening: Whitening | None = None
-
-    def _check_maxlen(self) -> None:
-        sizes = [(size, layer) for size, layer in self._limits.lengths.values()]
-        sizes += [(t.shape[1], f"input {t.name}") for t in self.model.inputs if t.shape[1] is not None]
-        for size, layer in sizes:
-            if self.maxlen > size:
-                raise ValueError(
-                    f"maxlen={self.maxlen}, but the model knows {size} positions ({layer}): pass maxlen={size} or less"
-                )
 
     @classmethod
     def load(cls, folder: str | os.PathLike, **options: Any) -> SentenceEncoder:
@@ -197,43 +183,11 @@ class SentenceEncoder:
         return vectors if self._whitening is None else self._whitening(vectors)
 
     def _batches(self, texts: list[str], pairs: list[str] | None) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-        """Yield row numbers and the model's inputs, long texts first: what does not fit into memory shows at once."""
+        """Yield row numbers and the model's inputs."""
         if self.prefix:
             texts = [self.prefix + text for text in texts]
         ids, segments = self.tokenizer.encode_batch(texts, pairs, maxlen=self.maxlen)
-        pad, known = self.tokenizer.__dict__.get("_token_pad_id", 0), pad_id_of(self.model)
-        columns = np.arange(1, ids.shape[1] + 1)
-        lengths = np.where(ids != pad, columns, 0).max(axis=1, initial=0)
-        if pad != known:
-            ids = np.where(columns <= lengths[:, None], ids, known)
-        self._limits.check(dict(zip(self._names, self._inputs(ids, segments), strict=True)))
-        order = np.argsort(-lengths, kind="stable")
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            shape = self._shape(len(rows), int(lengths[rows[0]]))
-            columns = min(shape[1], ids.shape[1])
-            batch = np.zeros((2, *shape), "int32")
-            batch[0] = known
-            batch[0, : len(rows), :columns] = ids[rows, :columns]
-            batch[1, : len(rows), :columns] = segments[rows, :columns]
-            # Rows that only fill the batch are copies of a real one: no row is wholly padding.
-            batch[:, len(rows) :] = batch[:, :1]
-            yield rows, self._inputs(*batch)
-
-    def _inputs(self, ids: np.ndarray, segments: np.ndarray) -> list[np.ndarray]:
-        """Return the arrays that the model takes, in its order."""
-        positions = np.broadcast_to(np.arange(ids.shape[1], dtype="int32"), ids.shape)
-        arrays = {"Input-Token": ids, "Input-Segment": segments, "Input-Position": positions}
-        return [next(arrays[key] for key in arrays if name.endswith(key)) for name in self._names]
-
-    def _shape(self, rows: int, length: int) -> tuple[int, int]:
-        """Return the shape that a batch is padded to: one of a few where each is compiled."""
-        fixed = self.model.inputs[0].shape[1]
-        length = max(length, 1)
-        if not self._compiled.by_shape:
-            return rows, fixed or length
-        length = min(round_up(length, 16 if length <= 128 else 64), self.maxlen)
-        return min(n for n in (1, 8, self.batch_size) if rows <= n <= self.batch_size), fixed or length
+        return self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape)
 
 
 def _integer(name: str, value: Any, smallest: int) -> int:

@@ -52,6 +52,7 @@ HUGGINGFACE = Table(
     heads=(*bert.TASKS, "predictions.*", "sop_classifier.*"),
     ignore=(*bert.COPIES, "predictions.decoder.*"),
     roots=("albert.", "", "model."),
+    tasks=bert.TASK_HEADS,
 )
 
 ALBERT = Family(

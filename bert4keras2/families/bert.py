@@ -122,6 +122,19 @@ def hf_blocks(attention: str, feed_forward: str, layer: str, names: dict[str, st
     )
 
 
+# What Hugging Face's classes for tasks put on top.
+TASK_HEADS = (
+    hf_dense("Classifier", "/classifier"),
+    hf_dense("Token-Classifier", "/classifier"),
+    hf_dense("Span-Classifier", "/qa_outputs"),
+    hf_dense("Choice-Classifier", "/classifier"),
+)
+# Those of families whose classifiers have a hidden layer of their own in the pooler's place.
+DEEP_TASK_HEADS = (
+    hf_dense("Classifier-Dense", "/classifier.dense"),
+    hf_dense("Classifier", "/classifier.out_proj"),
+    *TASK_HEADS[1:3],
+)
 HF_LAYER = {
     "q": "attention.self.query",
     "k": "attention.self.key",
@@ -148,6 +161,7 @@ HUGGINGFACE = Table(
     heads=(*TASKS, "cls.*"),
     ignore=(*COPIES, "cls.predictions.decoder.*"),
     roots=("bert.", "", "model."),
+    tasks=TASK_HEADS,
 )
 
 # -- the family ----------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ HUGGINGFACE = bert.HUGGINGFACE.variant(
     ),
     heads=(*bert.TASKS, "cls.*", "discriminator_predictions.*", "generator_predictions.*", "generator_lm_head.*"),
     roots=("electra.", "", "model."),
+    tasks=bert.DEEP_TASK_HEADS,
 )
 
 ELECTRA = Family(
@@ -42,6 +43,7 @@ ELECTRA = Family(
     class_name="Electra",
     causal_class="ForCausalLM",
     names_embedding_size=True,
+    classifier_act="gelu",
     signs=(r"(^|/|\.)electra[/.]|discriminator_predictions",),
     released=(
         Released(

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 __all__ = ["Family", "Part", "Place", "Released", "Row", "Table"]
 
+# What the heads of tasks are called beside a backbone where the source has no class for them.
+TASK = "task.*"
 # What a placeholder of a row matches in the names of the model's variables.
 PLACEHOLDERS = {"i": r"\d{1,9}", "dense": "kernel|bias", "norm": "beta|gamma", "qkv": "q|k|v"}
 
@@ -60,6 +62,7 @@ class Table:
         heads: patterns of names that other heads of the family use: no reason for a warning.
         ignore: patterns of names that hold no weights, such as optimizer slots.
         roots: prefixes that all names may have or lack; the first that fits is taken.
+        tasks: rows of the heads that tasks (bert4keras2.tasks) put on top, where the source has a class for them.
     """
 
     rows: tuple[Row, ...]
@@ -68,6 +71,7 @@ class Table:
     heads: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     roots: tuple[str, ...] = ("",)
+    tasks: tuple[Row, ...] = ()
 
     def find(self, path: str) -> Place | None:
         """Return where a variable is in the checkpoint.
@@ -78,7 +82,7 @@ class Table:
         Returns:
             None if the table says nothing about the variable.
         """
-        for row in self.rows:
+        for row in (*self.rows, *self.tasks):
             match = re.fullmatch(_pattern(row.path), path)
             if match:
                 values = {
@@ -92,7 +96,7 @@ class Table:
 
     def silent(self, name: str) -> bool:
         """Whether a name of the checkpoint that the model does not use is nothing to warn about."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*self.heads, *self.ignore))
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*self.heads, *self.ignore, TASK))
 
     def variant(self, drop: tuple[str, ...] = (), plus: tuple[Row, ...] = (), **changes: Any) -> Table:
         """Return a table with rows dropped (by patterns of their paths) and others put first."""
@@ -156,6 +160,8 @@ class Family:
         huggingface: names in Hugging Face folders; None if there is no layout.
         model_type: what Hugging Face's config.json calls it; "" if there is no layout.
         class_name: what the names of Hugging Face's classes begin with.
+        classifier_act: activation of the hidden layer that Hugging Face's classifier of texts has where others have the
+            pooler; "" where it stands on that.
         names_embedding_size: whether its config.json has the key `embedding_size` even where that is the width.
         causal_class: what the name of its language model ends with; "" if it has none.
         other_names: what `model=` takes besides, with the options that each of these implies.
@@ -180,6 +186,7 @@ class Family:
     model_type: str = ""
     class_name: str = ""
     causal_class: str = ""
+    classifier_act: str = ""
     names_embedding_size: bool = False
     other_names: dict[str, dict[str, Any]] = field(default_factory=dict)
     other_layouts: tuple[tuple[str, Table], ...] = ()

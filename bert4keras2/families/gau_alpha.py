@@ -38,6 +38,7 @@ GAU_ALPHA = Family(
             *(row for x in "qk" for row in hf_norm(f"{UNIT}/{x}_scaleoffset", f"{HF_LAYER}.{x}_scaleoffset")),
         ),
         roots=("gau_alpha.", ""),
+        tasks=(),
     ),
     model_type="gau_alpha",
     class_name="GAUAlpha",

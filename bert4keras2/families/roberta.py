@@ -23,6 +23,7 @@ HUGGINGFACE = bert.HUGGINGFACE.variant(
     heads=(*bert.TASKS, "lm_head.*"),
     ignore=(*bert.COPIES, "lm_head.decoder.*"),
     roots=("roberta.", "", "model."),
+    tasks=(*bert.DEEP_TASK_HEADS, bert.TASK_HEADS[-1]),
 )
 
 
@@ -39,6 +40,7 @@ XLM_ROBERTA = Family(
     model_type="xlm-roberta",
     class_name="XLMRoberta",
     causal_class="ForCausalLM",
+    classifier_act="tanh",
     stored_as="fairseq_roberta",
     claims=lambda kind, file: kind == "xlm_roberta",
     read=_read,
@@ -61,6 +63,7 @@ FAIRSEQ_ROBERTA = Family(
     model_type="roberta",
     class_name="Roberta",
     causal_class="ForCausalLM",
+    classifier_act="tanh",
     claims=lambda kind, file: kind == "roberta",
     # XLM-RoBERTa's files hold the same names; only the configuration tells them apart.
     signs=(r"(^|\.)roberta\.|^lm_head\.(dense|layer_norm)\.",),

@@ -11,11 +11,12 @@ ROFORMER = Family(
     name="roformer",
     structure={"norm": {"epsilon": 1e-12}, "position": "rotary"},
     tensorflow=bert.TENSORFLOW,
-    huggingface=bert.HUGGINGFACE.variant(roots=ROOTS),
+    huggingface=bert.HUGGINGFACE.variant(roots=ROOTS, tasks=bert.DEEP_TASK_HEADS),
     model_type="roformer",
     class_name="RoFormer",
     causal_class="ForCausalLM",
     names_embedding_size=True,
+    classifier_act="gelu",
     other_names={"roformer_sim": SIMILAR_SENTENCES},
     # NEZHA's files hold the same names, and are taken for RoFormer's where the configuration is silent.
     hints=(r"query[/.]bias",),
@@ -49,7 +50,7 @@ ROFORMER_V2 = Family(
     # No biases, no normalization weights, no transform before its output: what is not in the model is not asked for,
     # so BERT's rows serve.
     tensorflow=bert.TENSORFLOW,
-    huggingface=bert.HUGGINGFACE.variant(drop=("MLM-*",), roots=ROOTS),
+    huggingface=bert.HUGGINGFACE.variant(drop=("MLM-*",), roots=ROOTS, tasks=()),
     model_type="roformer",
     class_name="RoFormer",
     causal_class="ForCausalLM",

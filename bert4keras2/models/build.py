@@ -83,6 +83,8 @@ def build_transformer_model(
     # A constructor that names options of ours, to look at them or to hand on others, gets their values.
     parts |= {name: getattr(config, name) for name in own & OPTIONS}
     transformer = cls(config=config, **parts).build()
+    if found_checkpoint is not None:
+        transformer.source = os.path.dirname(found_checkpoint)
     if checkpoint_path is not None:
         # Subclasses of scripts may override it without the argument.
         shown = {} if progress is None else {"progress": progress}

@@ -19,19 +19,22 @@ __all__ = ["save_huggingface"]
 UNSAID = ("hierarchical_position", "residual_attention_scores", "shared_segment_embeddings")
 
 
-def save_huggingface(transformer: Any, folder: str | os.PathLike, dtype: str | None = None) -> None:
+def save_huggingface(
+    transformer: Any, folder: str | os.PathLike, dtype: str | None = None, also: dict[str, Any] | None = None
+) -> None:
     """Write config.json and model.safetensors, each beside its place and then renamed into it.
 
     Args:
         transformer: the model, as `build_transformer_model(..., return_keras_model=False)` returns it.
         folder: where to; it is made. The vocabulary's files are not written.
         dtype: type of the floating arrays, such as "float16"; float32 if None.
+        also: further keys of config.json, which win over the model's own.
 
     Raises:
         ValueError: if Hugging Face's format has no place for the family, its activation or one of its variables.
     """
     config = dataclasses.replace(transformer.config, hidden_act=_activation(transformer))
-    content = {**huggingface_config(config), "torch_dtype": dtype or "float32"}
+    content = {**huggingface_config(config), "torch_dtype": dtype or "float32", **(also or {})}
     table = table_for(config.family, "huggingface")
     bindings = transformer._bindings("huggingface", None)
     named = {id(binding.variable) for binding in bindings}

@@ -129,8 +129,11 @@ class Transformer(Blocks, CheckpointMixin):
         return self
 
     def tag(self) -> None:
-        """Let the Keras model and the layers of its outputs tell whose they are: generation goes back to the blocks."""
+        """Let the Keras model and some layers tell whose they are: generation and saving go back to the blocks."""
         self.model.transformer = self
+        for name in ("Embedding-Token", "Attention-Mask"):  # of what scripts build on the model, one is a part
+            if self.prefixed(name) in self.layers:
+                self.layers[self.prefixed(name)].transformer = self
         for tensor in self.outputs:
             keras_private.maker(tensor).transformer = self
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras2.checkpoints.folder import copy_companions
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
 from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays, table_for
 from bert4keras2.checkpoints.names.recognise import suggestion
 from bert4keras2.checkpoints.readers import open_checkpoint, open_names
 from bert4keras2.errors import CheckpointMismatchError
-from bert4keras2.families.family import Place, Table
+from bert4keras2.families.family import TASK, Place, Table
 from bert4keras2.models.export import save_huggingface
 from bert4keras2.models.resize import Resizer
 
@@ -32,6 +33,10 @@ class CheckpointMixin:
 
     config: Any
     layers: dict[str, Any]
+    #: Names, without prefix, of layers that a task put on top and that are written beside the model's own.
+    task_layers: frozenset[str] = frozenset()
+    #: The folder that the model was loaded from, whose vocabulary is its own; None if there was none.
+    source: str | None = None
 
     def _variables(self) -> Iterator[tuple[str, int, str, Any]]:
         """Yield (layer name without prefix, position in the layer, path without prefix, variable) of all weights."""
@@ -99,17 +104,30 @@ class CheckpointMixin:
         else:
             write_tensorflow(path, arrays)
 
-    def save_pretrained(self, folder: str | os.PathLike, dtype: str | None = None) -> None:
-        """Write config.json and model.safetensors as Hugging Face's transformers reads them.
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike,
+        dtype: str | None = None,
+        vocabulary: str | os.PathLike | None = None,
+        also: dict[str, Any] | None = None,
+    ) -> None:
+        """Write config.json and model.safetensors as Hugging Face's transformers reads them, and the vocabulary.
 
         Args:
             folder: where to; it is made.
             dtype: type of the floating arrays, such as "float16"; float32 if None.
+            vocabulary: folder whose vocabulary's files are copied. If None, the one that the model was loaded from,
+                unless keep_tokens or compound_tokens left other ids than it has.
+            also: further keys of config.json, which win over the model's own.
 
         Raises:
             ValueError: if Hugging Face's format has no place for the model.
         """
-        save_huggingface(self, folder, dtype)
+        save_huggingface(self, folder, dtype, also)
+        if vocabulary is None and not _picks(self.config):
+            vocabulary = self.source
+        if vocabulary is not None and os.path.isdir(vocabulary):
+            copy_companions(vocabulary, folder)
 
     def _bindings(self, source: str, mapping: dict[str, list[str]] | None, table: Table | None = None) -> list[Binding]:
         """Return what each variable is called in a source, by a table (if None the usual one) or a mapping."""
@@ -123,6 +141,8 @@ class CheckpointMixin:
         bindings = []
         for layer, position, path, variable in self._variables():
             place = table.find(path) or Place([])
+            if layer in self.task_layers and source == "huggingface" and not place.names:
+                place = Place([f"/{TASK[:-1]}{path.replace('/', '.')}"])
             if by_layer is not None:
                 given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))[position : position + 1]
                 # A mapping gives one name; where that is the table's own, its aliases stand too.

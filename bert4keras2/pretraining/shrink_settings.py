@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bert4keras2.pretraining.settings import Settings, about
+from bert4keras2.settings import Settings, about
 
 __all__ = ["SIZES", "ShrinkSettings"]
 

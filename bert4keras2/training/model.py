@@ -200,6 +200,32 @@ class TrainingMethods(ClassicMethods, LastingValues):
 
     # -- weight files ----------------------------------------------------------------------------------------
 
+    def save_pretrained(
+        self, folder: str | os.PathLike, dtype: str | None = None, vocabulary: str | os.PathLike | None = None
+    ) -> None:
+        """Write the model of `build_transformer_model` within this one, as it was fine-tuned, and its vocabulary.
+
+        The folder is what `build_transformer_model`, `load_tokenizer` and Hugging Face's transformers read. What stands
+        on top of that model is in no such folder: `save_weights` keeps it, or a task of `bert4keras2.tasks`.
+
+        Args:
+            folder: where to; it is made.
+            dtype: type of the floating arrays, such as "float16"; float32 if None.
+            vocabulary: folder whose vocabulary's files are copied; the one that the model was loaded from if None.
+
+        Raises:
+            ValueError: if there is none within this model, or several; or if Hugging Face's format has no place for it.
+        """
+        own = getattr(self, "transformer", None)
+        parts = [own] if own is not None else (vars(x).get("transformer") for x in keras_private.inner_layers(self))
+        found = list({id(part): part for part in parts if part is not None}.values())
+        if len(found) != 1:
+            raise ValueError(
+                f"{self.name} holds {len(found) or 'no'} models of build_transformer_model; save_pretrained writes one:"
+                " build with return_keras_model=False and call save_pretrained of what that returns"
+            )
+        found[0].save_pretrained(folder, dtype, vocabulary)
+
     def save_weights(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
         """Write the weights to a file of any name, in Keras 3's HDF5 layout.
 

@@ -16,7 +16,7 @@ from bert4keras2.pretrain import main
 from bert4keras2.pretraining import PretrainingConfig, pretrain
 from bert4keras2.pretraining.data import Batches
 from bert4keras2.pretraining.optimizing import make_optimizer
-from bert4keras2.pretraining.settings import read_file
+from bert4keras2.settings import read_file
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 RUN = {

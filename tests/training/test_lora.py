@@ -49,7 +49,7 @@ def test_from_start_to_a_small_file(tmp_path):
     np.testing.assert_allclose(model.predict(X, verbose=0), before, atol=1e-6)
     losses = train(model)
     assert losses[-1] < losses[0]
-    learnt = {path for path in values(model.trainable_variables)}
+    learnt = set(values(model.trainable_variables))
     assert learnt == {p for p in values(model.variables) if "lora_kernel" in p or p.startswith("head")}
     for path, value in values(model.variables).items():
         if path in plain and not path.startswith("head"):

@@ -8,7 +8,7 @@ from typing import Any
 from bert4keras2.arguments import fraction
 from bert4keras2.pretraining.config import PRECISIONS
 from bert4keras2.pretraining.recipes import Recipe
-from bert4keras2.pretraining.settings import Settings, about, check_choice, checked_shares
+from bert4keras2.settings import Settings, about, check_choice, checked_shares
 
 __all__ = ["DistillationConfig"]
 

@@ -1,0 +1,154 @@
+"""Spans as tags of tokens and back: BIO, BIOES, BMES and their like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["TagScheme", "bio_tags", "forward_backward", "viterbi"]
+
+# First letters of tags: where in a span its token stands. M is I's name in BMES, L and U are E and S in BILOU.
+_TAG = re.compile(r"([BIMESLU])[-_](.+)", re.DOTALL)
+_SAME = {"M": "I", "L": "E", "U": "S"}
+
+
+def bio_tags(types: Sequence[str]) -> list[str]:
+    """Return the tags "O", "B-" and "I-" of each type."""
+    return ["O", *(f"{place}-{kind}" for kind in types for place in "BI")]
+
+
+class TagScheme:
+    """What tags say of spans.
+
+    Args:
+        tags: names of all tags by their numbers, such as "O", "B-name", "I-name"; a tag without a letter and a hyphen
+            is a type itself, of which neighbouring tokens make up one span.
+
+    Attributes:
+        types: the types of spans, sorted.
+    """
+
+    def __init__(self, tags: Sequence[str]):
+        self.tags = list(tags)
+        # (place in the span, type) of each tag; ("O", "") outside of all.
+        self._parts: list[tuple[str, str]] = []
+        for tag in self.tags:
+            match = _TAG.fullmatch(tag)
+            if match:
+                self._parts.append((_SAME.get(match[1], match[1]), match[2]))
+            else:
+                self._parts.append(("O", "") if tag.upper() in ("O", "LABEL_0") else ("I", tag))
+        self.types = sorted({kind for _, kind in self._parts if kind})
+        self._numbers = {part: number for number, part in reversed(list(enumerate(self._parts)))}
+
+    def encode(self, spans: Sequence[tuple[int, int, str]], length: int) -> np.ndarray:
+        """Return the numbers of the tags of tokens.
+
+        Args:
+            spans: (first token, last token, type); of those that overlap, the longest one counts.
+            length: how many tokens there are.
+
+        Returns:
+            (length,) int32.
+        """
+        found = np.full(length, self._numbers.get(("O", ""), 0), "int32")
+        taken = np.zeros(length, bool)
+        for first, last, kind in sorted(spans, key=lambda span: (span[0] - span[1], span)):
+            if taken[first : last + 1].any():
+                continue
+            taken[first : last + 1] = True
+            for place in range(first, last + 1):
+                wanted = "S" if first == last else "B" if place == first else "E" if place == last else "I"
+                # A scheme that has no tag for the place has one for the next less precise.
+                choices = {"S": "SBIE", "B": "BI", "E": "EI", "I": "IB"}[wanted]
+                found[place] = next(self._numbers[x, kind] for x in choices if (x, kind) in self._numbers)
+        return found
+
+    def decode(self, numbers: Sequence[int]) -> list[tuple[int, int, str]]:
+        """Return (first token, last token, type) of the spans that tags stand for.
+
+        A span without its beginning is one all the same, as conlleval has it.
+        """
+        spans: list[tuple[int, int, str]] = []
+        start, current = -1, ""
+        for place, number in enumerate(numbers):
+            where, kind = self._parts[number]
+            if start >= 0 and (where in "OBS" or kind != current):
+                spans.append((start, place - 1, current))
+                start = -1
+            if where != "O" and start < 0:
+                start, current = place, kind
+            if where in "ES":
+                spans.append((start, place, current))
+                start = -1
+        if start >= 0:
+            spans.append((start, len(numbers) - 1, current))
+        return spans
+
+
+def viterbi(scores: np.ndarray, lengths: np.ndarray, trans: np.ndarray) -> np.ndarray:
+    """Return the best sequence of labels of each row (Viterbi, 1967), all rows at once.
+
+    Args:
+        scores: (B, T, C) of each label at each position.
+        lengths: (B,) positions that count, from the first on.
+        trans: (C, C), the score of label j after label i at [i, j].
+
+    Returns:
+        (B, T) int64; what stands behind a row's length means nothing.
+    """
+    rows, size, labels = scores.shape
+    scores = _real(scores, lengths)
+    best = scores[:, 0]
+    came = np.zeros((size, rows, labels), "int64")
+    for place in range(1, size):
+        totals = best[:, :, None] + trans[None]
+        came[place] = totals.argmax(1)
+        after = totals.max(1) + scores[:, place]
+        inside = (place < lengths)[:, None]
+        # Behind the end, each label was reached from itself.
+        came[place] = np.where(inside, came[place], np.arange(labels))
+        best = np.where(inside, after, best)
+    found = np.zeros((rows, size), "int64")
+    found[:, -1] = best.argmax(1)
+    for place in range(size - 1, 0, -1):
+        found[:, place - 1] = np.take_along_axis(came[place], found[:, place : place + 1], 1)[:, 0]
+    return found
+
+
+def forward_backward(scores: np.ndarray, lengths: np.ndarray, trans: np.ndarray) -> np.ndarray:
+    """Return the probability of each label at each position of a conditional random field (Rabiner, 1989).
+
+    Args:
+        scores, lengths, trans: as for `viterbi`.
+
+    Returns:
+        (B, T, C) float64; what stands behind a row's length means nothing.
+    """
+    rows, size, labels = scores.shape
+    scores = _real(scores, lengths)
+    # Weights are scaled at each position, so that products of many stay numbers.
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    between = np.exp(trans - np.max(trans))
+    forward, backward = np.ones((2, size, rows, labels))
+    forward[0] = _scaled(weights[:, 0])
+    for place in range(1, size):
+        after = _scaled(forward[place - 1] @ between * weights[:, place])
+        forward[place] = np.where((place < lengths)[:, None], after, forward[place - 1])
+    for place in range(size - 2, -1, -1):
+        before = _scaled((backward[place + 1] * weights[:, place + 1]) @ between.T)
+        backward[place] = np.where((place + 1 < lengths)[:, None], before, 1)
+    return _scaled(forward * backward).transpose(1, 0, 2)
+
+
+def _scaled(weights: np.ndarray) -> np.ndarray:
+    """Return weights that sum to 1 along the last axis."""
+    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-300)
+
+
+def _real(scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return scores in float64, 0 behind the end of rows, where layers may have -inf."""
+    inside = np.arange(scores.shape[1]) < np.asarray(lengths)[:, None]
+    return np.where(inside[..., None], scores, 0).astype("float64")
