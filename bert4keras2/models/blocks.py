@@ -161,7 +161,11 @@ class Blocks:
             }
         )
         arguments = {} if condition is None else {"condition": condition}
-        return self.apply(x, LayerNormalization, arguments, name=name, **config.norm, **conditional)
+        options = {**config.norm, **conditional}
+        if conditional and options.get("scale") is False and options.get("offset") is False:
+            # RoFormerV2 and GAU-alpha have nothing there that a condition could shift: it moves constants then.
+            options |= {"scale": 1.0, "offset": 0.0}
+        return self.apply(x, LayerNormalization, arguments, name=name, **options)
 
     def project(self, x: Any, units: int, name: str, **kwargs: Any) -> Any:
         """Return x through the Dense layer of a name, with a bias where the family's mappings have one."""

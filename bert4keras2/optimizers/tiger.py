@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -88,7 +89,8 @@ class Tiger(Composable, keras.optimizers.Optimizer):
         self._floors = [self._floor(v, path) for v, path in zip(variables, paths, strict=True)]
 
     def _floor(self, variable: Any, path: str) -> Any:
-        start = 0.0 if np.any(ops.convert_to_numpy(variable)) else ZERO_SCALE
+        with _eager():
+            start = 0.0 if np.any(ops.convert_to_numpy(variable)) else ZERO_SCALE
         name = f"{path.replace('/', '_')}_floor"
         return self.add_variable(shape=(), initializer=keras.initializers.Constant(start), dtype="float32", name=name)
 
@@ -124,3 +126,12 @@ class Tiger(Composable, keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         names = "beta weight_decay_rate exclude_from_weight_decay parameter_scale grad_accum_steps shrink"
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+
+
+def _eager() -> Any:
+    """Return a context in which variables have values, also where TensorFlow makes a graph."""
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.init_scope()

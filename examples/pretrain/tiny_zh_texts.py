@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.files import write_text
 
 # (data set, its files for training, the fields that are texts): JSON Lines, or tab-separated columns by number.
