@@ -2,7 +2,8 @@
 
     python examples/basic_masked_language_model.py --checkpoint CHECKPOINT_FOLDER "科学技术是第一[MASK][MASK][MASK]。"
 
-Without --checkpoint it is the small model in the package, `tiny-zh`.
+Without --checkpoint it is the small model in the package, `tiny-zh`. Models of whole-word masking, as it is one, expect
+whole words to be missing: write a [MASK] for each character of a word.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of Tens
 from bert4keras2.models import build_transformer_model
 from bert4keras2.tokenizers import load_tokenizer
 
-SENTENCES = ["这家店的味[MASK]不错", "球[MASK]进了决赛", "手机的电[MASK]不耐用"]
+SENTENCES = ["电脑[MASK][MASK]很快", "客服[MASK][MASK]很差", "酒店的[MASK][MASK]态度很差"]
 
 
 def main():

@@ -31,14 +31,14 @@ def test_page(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
-def test_readme(page, tmp_path, monkeypatch):
-    """README's snippet runs on a folder as released checkpoints have it."""
+def test_readme(page, tmp_path, monkeypatch, capsys):
+    """README's first lines answer with sense, and its snippet runs on a folder as released checkpoints have it."""
     import json
 
     from bert4keras2.models import build_transformer_model
     from bert4keras2.tokenizers import save_vocab
 
-    (block,) = blocks(page)
+    *small, block = blocks(page)
     folder = tmp_path / re.search(r'folder = "(.*?)"', block)[1]
     folder.mkdir()
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"这部电影太好看了浪费两个小时"]
@@ -49,6 +49,9 @@ def test_readme(page, tmp_path, monkeypatch):
     bert = build_transformer_model(sizes, return_keras_model=False)
     bert.save_weights_as_checkpoint(folder / "bert_model.ckpt")
     monkeypatch.chdir(tmp_path)
+    for part in small:
+        exec(compile(part, page, "exec"), {"__name__": "docs"})
+    assert capsys.readouterr().out.startswith("[('外面天气真好，想去公园', 0.")
     exec(compile(block, page, "exec"), {"__name__": "docs"})
 
 

@@ -24,9 +24,9 @@ def run(script: str, folder: Path, *arguments: str) -> str:
 @pytest.mark.slow
 def test_tnews(tmp_path):
     text = run("clue/tnews.py", tmp_path)
-    assert "tiny" in text and "random weights" in text
     accuracy = float(re.search(r"held-out accuracy ([\d.]+)", text)[1])
-    assert accuracy > 0.4, "chance is 0.125"
+    assert accuracy >= 0.85, "add-one naive Bayes on characters and bigrams reaches 0.75"
+    assert re.findall(r"-> (\w+)", text) == ["体育", "美食", "财经", "科技"]
     rows = [json.loads(line) for line in (tmp_path / "tnews11_predict.json").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 128 and set(rows[0]) == {"id", "label"}
 
@@ -48,15 +48,15 @@ def test_tnews_files(tmp_path):
 @pytest.mark.parametrize(
     ("script", "arguments", "says"),
     [
-        ("basic_extract_features.py", [], "mean nothing"),
-        ("basic_masked_language_model.py", ["--epochs", "1"], "tiny"),
-        ("task_sentiment.py", [], "tiny"),
+        ("basic_extract_features.py", [], "cosine"),
+        ("basic_masked_language_model.py", [], "度 0."),
+        ("basic_sentence_embeddings.py", [], "Nearest samples"),
         ("basic_gen_synonyms.py", ["--samples", "8", "--show", "3", "--maxlen", "8"], "mean nothing"),
-        ("basic_gibbs_sampling.py", ["--steps", "20", "--burn-in", "5", "--masks", "8"], "mean nothing"),
+        ("basic_gibbs_sampling.py", ["--steps", "20", "--burn-in", "5", "--masks", "8"], "step 20"),
         ("basic_constrained_decoding.py", [], "arbitrary"),
         ("basic_constrained_decoding.py", ["--beams", "2"], "arbitrary"),
         ("basic_dialogue.py", ["--epochs", "1", "你好"], "tiny"),
-        ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8"], "tiny"),
+        ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8"], "ROUGE-L"),
         ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8", "--model", "t5_pegasus"], "tiny"),
     ],
 )
@@ -64,16 +64,22 @@ def test_runs(script, arguments, says, tmp_path):
     assert says in run(script, tmp_path, *arguments)
 
 
-@pytest.mark.parametrize(("technique", "least"), [("fgm", 0.8), ("gp", 0.8), ("vat", 0.6)])
+@pytest.mark.slow
+def test_sentiment(tmp_path):
+    """Food against health: half of the texts are of each class."""
+    assert float(re.search(r"test accuracy ([\d.]+)", run("task_sentiment.py", tmp_path))[1]) >= 0.85
+
+
+@pytest.mark.parametrize(("technique", "least"), [("fgm", 0.85), ("gp", 0.85), ("vat", 0.85)])
 def test_techniques_do_not_destroy_learning(technique, least, tmp_path):
-    """Half of the texts are of each class; without a technique it is 0.92, with a third of the labels 0.7."""
+    """Half of the texts are of each class."""
     text = run("task_sentiment_adversarial.py", tmp_path, "--technique", technique)
     assert float(re.search(rf"^{technique}: test accuracy ([\d.]+)", text, re.M)[1]) >= least
 
 
 @pytest.mark.slow
 def test_titles_are_learned(tmp_path):
-    """The tiny model writes better titles than the beginning of the text is."""
+    """tiny-zh learns to write better titles than the beginning of the text is."""
     text = run("task_seq2seq_autotitle.py", tmp_path, "--beams", "1")
     found, copied = (float(number) for number in re.findall(r"ROUGE-L ([\d.]+)(?:, exact|$)", text, re.M))
     assert found > copied + 0.2

@@ -43,6 +43,7 @@ class DistillationConfig(Settings):
     pooling: str = about("how its vectors are made: " + ", ".join(POOLINGS), "mean")
     prefix: str = about("what stands before each text for the teacher ('query: ')", "")
     teacher_length: int = about("tokens of a text for the teacher", 96)
+    centring: float = about("share of the mean of the teacher's vectors that is taken away from each, 0 to 1", 1.0)
     # What is learnt.
     layers: dict[str, int] | None = about(
         "{block of the student: block of the teacher} (JSON); evenly if not given", None
@@ -74,6 +75,8 @@ class DistillationConfig(Settings):
         self.check_numbers(("seed", "evaluate_rows"), ("learning_rate",))
         for name in ("held_out", "mask_rate", "masked_rows"):
             fraction(name, getattr(self, name))
+        if not isinstance(self.centring, int | float) or not 0 <= self.centring <= 1:
+            raise ValueError(f"centring is a number from 0 to 1, not {self.centring!r}")
         for name in ("similarities", "mlm", "weight_decay"):
             if not isinstance(getattr(self, name), int | float) or getattr(self, name) < 0:
                 raise ValueError(f"{name} is a number from 0 on, not {getattr(self, name)!r}")

@@ -72,7 +72,10 @@ def _objective(config: DistillationConfig, tokenizer: Any, shards: Any, path: st
         vectors = teacher_vectors(config, lines)
         mean, axes = principal_axes(vectors, student.config.hidden_size)
         targets = np.concatenate(
-            [((part.astype("float32") - mean) @ axes).astype("float16") for part in np.array_split(vectors, 64)]
+            [
+                ((part.astype("float32") - config.centring * mean) @ axes).astype("float16")
+                for part in np.array_split(vectors, 64)
+            ]
         )
         return TextVectors(setup, targets, config.similarities, config.mlm, config.masked_rows)
     teacher = build_transformer_model(config.teacher, return_keras_model=False, progress=False, prefix="Teacher-")
