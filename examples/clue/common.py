@@ -107,7 +107,7 @@ def finish(task, args, valid, predict, baseline):
         if (path := next(filter(os.path.isfile, paths), None)) is not None:
             test = task.read(path)
             print(f"predictions: {task.write(args.output, test, predict(test), version=output.version)}")
-    figures = {"task": task.name, "score": score, "baseline": least, "rows": len(valid)}
+    figures = {"task": task.name, "score": score, "baseline": least, "luck": luck, "rows": len(valid)}
     figures["seconds"] = round(time.perf_counter() - args.start, 1)
     os.makedirs(args.output, exist_ok=True)
     write_text(os.path.join(args.output, f"{task.name}_dev.json"), json.dumps(figures) + "\n")
