@@ -54,7 +54,7 @@ def _predict(given: argparse.Namespace) -> int:
     elif os.path.splitext(given.file)[1].lower() in (".csv", ".tsv", ".json", ".jsonl"):
         rows = read_rows(given.file, given.columns)
     else:
-        from bert4keras2.tasks.tables import read_text
+        from bert4keras2.tasks.rows.tables import read_text
 
         rows = Rows(_lines(read_text(given.file)), lambda index: f"{given.file}, text {index + 1}")
     options = {} if given.batch_size is None else {"batch_size": given.batch_size}

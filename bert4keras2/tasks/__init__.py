@@ -2,10 +2,10 @@
 
 from bert4keras2.tasks.choice import MultipleChoice
 from bert4keras2.tasks.classifier import TextClassifier
+from bert4keras2.tasks.folders.saving import load_task
 from bert4keras2.tasks.reader import SpanReader
 from bert4keras2.tasks.report import Report
-from bert4keras2.tasks.saving import load_task
-from bert4keras2.tasks.tables import RowError, Rows, read_rows
+from bert4keras2.tasks.rows.tables import RowError, Rows, read_rows
 from bert4keras2.tasks.tagger import EntityTagger
 from bert4keras2.tasks.task import Task
 

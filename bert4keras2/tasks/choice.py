@@ -12,11 +12,11 @@ from keras.layers import Dense
 from bert4keras2.embeddings.pooling import POOLINGS
 from bert4keras2.metrics import accuracy
 from bert4keras2.settings import check_choice
-from bert4keras2.tasks.heads import implied_pooler, pooled
-from bert4keras2.tasks.losses import choice_crossentropy
+from bert4keras2.tasks.heads.losses import choice_crossentropy
+from bert4keras2.tasks.heads.pooled import implied_pooler, pooled
 from bert4keras2.tasks.report import Report
-from bert4keras2.tasks.rows import check_text, values_of
-from bert4keras2.tasks.tables import RowError, Rows
+from bert4keras2.tasks.rows.tables import RowError, Rows
+from bert4keras2.tasks.rows.values import check_text, values_of
 from bert4keras2.tasks.task import Task
 
 __all__ = ["Choice", "MultipleChoice"]

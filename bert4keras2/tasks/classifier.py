@@ -13,10 +13,10 @@ from bert4keras2.embeddings.pooling import POOLINGS
 from bert4keras2.functional.losses import multilabel_categorical_crossentropy
 from bert4keras2.metrics import accuracy, macro_f1, matthews, multilabel_f1, span_f1, spearman
 from bert4keras2.settings import check_choice
-from bert4keras2.tasks.heads import implied_pooler, pooled
+from bert4keras2.tasks.heads.pooled import implied_pooler, pooled
 from bert4keras2.tasks.predictions import LabelPrediction, LabelsPrediction, NumberPrediction
 from bert4keras2.tasks.report import Report, confusion_text, label_table
-from bert4keras2.tasks.rows import (
+from bert4keras2.tasks.rows.values import (
     check_label,
     check_text,
     found_labels,

@@ -14,13 +14,13 @@ from bert4keras2.metrics import reading_scores
 from bert4keras2.progress import progress_bar
 from bert4keras2.settings import check_choice
 from bert4keras2.snippets.sequences import sequence_padding
-from bert4keras2.tasks.layers import RealPositions
-from bert4keras2.tasks.losses import pair_crossentropy
-from bert4keras2.tasks.offsets import TokenOffsets
-from bert4keras2.tasks.reading_rows import ReadingRow, reading_rows
+from bert4keras2.tasks.heads.layers import RealPositions
+from bert4keras2.tasks.heads.losses import pair_crossentropy
 from bert4keras2.tasks.report import Report
-from bert4keras2.tasks.rows import check_text
+from bert4keras2.tasks.rows.reading import ReadingRow, reading_rows
+from bert4keras2.tasks.rows.values import check_text
 from bert4keras2.tasks.task import Task
+from bert4keras2.tasks.texts.offsets import TokenOffsets
 
 __all__ = ["Answer", "SpanReader"]
 

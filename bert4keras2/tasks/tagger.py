@@ -14,15 +14,15 @@ from keras.layers import Dense, Dropout
 from bert4keras2.layers import ConditionalRandomField, EfficientGlobalPointer, GlobalPointer
 from bert4keras2.metrics import span_f1
 from bert4keras2.settings import check_choice
-from bert4keras2.tasks.entity_rows import EntityRow, entity_row
-from bert4keras2.tasks.losses import span_crossentropy, token_crossentropy
-from bert4keras2.tasks.offsets import TokenOffsets
-from bert4keras2.tasks.pieces import Piece, pieces_of
+from bert4keras2.tasks.heads.losses import span_crossentropy, token_crossentropy
 from bert4keras2.tasks.report import Report, label_table
-from bert4keras2.tasks.rows import check_label, check_text, found_labels, trimmed, values_of
-from bert4keras2.tasks.tables import RowError
-from bert4keras2.tasks.tags import TagScheme, bio_tags, forward_backward, viterbi
+from bert4keras2.tasks.rows.entities import EntityRow, entity_row
+from bert4keras2.tasks.rows.tables import RowError
+from bert4keras2.tasks.rows.values import check_label, check_text, found_labels, trimmed, values_of
 from bert4keras2.tasks.task import Task
+from bert4keras2.tasks.texts.offsets import TokenOffsets
+from bert4keras2.tasks.texts.pieces import Piece, pieces_of
+from bert4keras2.tasks.texts.tags import TagScheme, bio_tags, forward_backward, viterbi
 
 __all__ = ["Entity", "EntityTagger"]
 

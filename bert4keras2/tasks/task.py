@@ -15,10 +15,10 @@ from bert4keras2.embeddings.compiled import Compiled
 from bert4keras2.progress import progress_bar
 from bert4keras2.snippets.sequences import sequence_padding
 from bert4keras2.tasks.fitting import train
-from bert4keras2.tasks.folders import TaskFolders
-from bert4keras2.tasks.kinds import KINDS
+from bert4keras2.tasks.folders.kinds import KINDS
+from bert4keras2.tasks.folders.methods import TaskFolders
 from bert4keras2.tasks.report import Report
-from bert4keras2.tasks.rows import numbered, rows_of
+from bert4keras2.tasks.rows.values import numbered, rows_of
 from bert4keras2.training.model import Model
 
 __all__ = ["Task"]

@@ -12,7 +12,7 @@ from huggingface_helpers import TINY, arrays, build, equal, tiny, values
 
 from bert4keras2.backend import set_gelu
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, pytest.mark.breadth]
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 # Recorded models of each family, with all heads that its checkpoints have.
 RECORDED = (

@@ -57,6 +57,7 @@ def test_step_changes_all_weights(name):
     assert all(np.isfinite(ops.convert_to_numpy(v)).all() for v in model.weights)
 
 
+@pytest.mark.breadth  # what is in the file does not depend on the backend
 @each_case
 def test_keras_file(name, tmp_path):
     transformer = built(name)

@@ -30,7 +30,13 @@ def distances(transformer, folder, info) -> list[float]:
 
 
 # The case with a head of the test's own has the trunk of bert_encoder.
-@pytest.mark.parametrize("case", [case for case in CASES if case not in (*DEFECTS, "bert_dropout_head")])
+NAMES = [case for case in CASES if case not in (*DEFECTS, "bert_dropout_head")]
+
+
+# XLA takes seconds for each: of three cases, one is in every run on JAX.
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.breadth] if i % 3 else []) for i, case in enumerate(NAMES)]
+)
 def test_model(case):
     with policy("mixed_bfloat16"):
         folder, info, transformer = build(case)

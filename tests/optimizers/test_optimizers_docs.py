@@ -29,5 +29,5 @@ def test_everything_is_shown():
         assert hidden or re.search(rf"\b{name}\b", shown), name
     for rule, kind in RULES.items():
         (row,) = re.findall(rf"^\| `extend_with_{rule}` \| (.*) \|$", PAGE, re.M)
-        wanted = [f"`{k}={[] if v == () else v}`" for k, v in kind.keywords.items()]
+        wanted = [f"`{k}={[] if v == () else v!r}`" for k, v in kind.keywords.items()]
         assert row == ", ".join(wanted)

@@ -10,7 +10,7 @@ import pytest
 from task_cases import once
 
 from bert4keras2.tasks import MultipleChoice, RowError, load_task
-from bert4keras2.tasks.losses import choice_crossentropy
+from bert4keras2.tasks.heads.losses import choice_crossentropy
 
 pytestmark = pytest.mark.backend
 WORDS = ["火锅", "米饭", "面条", "感冒", "医生", "北京", "上海", "老师"]

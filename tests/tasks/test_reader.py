@@ -10,7 +10,7 @@ import pytest
 from task_cases import once
 
 from bert4keras2.tasks import RowError, SpanReader, load_task
-from bert4keras2.tasks.reading_rows import reading_rows
+from bert4keras2.tasks.rows.reading import reading_rows
 
 pytestmark = pytest.mark.backend
 FILLING, PLACES = "今天我去了和人的很在呢", ["北京", "上海", "医生"]

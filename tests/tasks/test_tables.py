@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bert4keras2.tasks import RowError, read_rows
-from bert4keras2.tasks.rows import found_labels, label_list, label_text, rows_of, values_of
+from bert4keras2.tasks.rows.values import found_labels, label_list, label_text, rows_of, values_of
 
 ORDERS = (("text", "label"), ("text", "second", "label"))
 TABLE = [("好吃，“真的”", "1"), ('他说"不"', "0"), ("今天\u2028天气", "1")]

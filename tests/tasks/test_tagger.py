@@ -11,10 +11,10 @@ import pytest
 from task_cases import OTHER, once
 
 from bert4keras2.tasks import EntityTagger, RowError, load_task
-from bert4keras2.tasks.entity_rows import EntityRow, entity_row
-from bert4keras2.tasks.losses import span_crossentropy
-from bert4keras2.tasks.offsets import TokenOffsets
-from bert4keras2.tasks.tags import TagScheme, bio_tags, forward_backward, viterbi
+from bert4keras2.tasks.heads.losses import span_crossentropy
+from bert4keras2.tasks.rows.entities import EntityRow, entity_row
+from bert4keras2.tasks.texts.offsets import TokenOffsets
+from bert4keras2.tasks.texts.tags import TagScheme, bio_tags, forward_backward, viterbi
 from bert4keras2.tokenizers import load_tokenizer
 
 pytestmark = pytest.mark.backend

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from bert4keras2.tasks.tables import COLUMNS, RowError, Rows, read_rows
+from bert4keras2.tasks.rows.tables import COLUMNS, RowError, Rows, read_rows
 
 __all__ = [
     "check_label", "check_text", "found_labels", "label_list", "label_text", "label_value", "numbered", "rows_of",

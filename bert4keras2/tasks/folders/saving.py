@@ -15,7 +15,7 @@ from bert4keras2.families.config import read_config
 from bert4keras2.files import read_json, write_text
 from bert4keras2.models import build_transformer_model
 from bert4keras2.models.export import save_huggingface
-from bert4keras2.tasks.kinds import KINDS
+from bert4keras2.tasks.folders.kinds import KINDS
 from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
 
 __all__ = ["Saved", "load", "load_task", "save", "saved_task"]

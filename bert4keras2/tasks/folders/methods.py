@@ -11,8 +11,8 @@ from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.loader import table_for
 from bert4keras2.families.table import page
 from bert4keras2.models import build_transformer_model
-from bert4keras2.tasks.rows import numbered
-from bert4keras2.tasks.saving import load, load_task, save, saved_task
+from bert4keras2.tasks.folders.saving import load, load_task, save, saved_task
+from bert4keras2.tasks.rows.values import numbered
 from bert4keras2.tokenizers import load_tokenizer
 
 __all__ = ["TaskFolders"]

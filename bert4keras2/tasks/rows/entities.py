@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert4keras2.tasks.rows import check_text, label_text, values_of
-from bert4keras2.tasks.tables import RowError
-from bert4keras2.tasks.tags import TagScheme
+from bert4keras2.tasks.rows.tables import RowError
+from bert4keras2.tasks.rows.values import check_text, label_text, values_of
+from bert4keras2.tasks.texts.tags import TagScheme
 
 __all__ = ["EntityRow", "entity_row"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bert4keras2.tasks.rows import check_text, values_of
-from bert4keras2.tasks.tables import RowError
+from bert4keras2.tasks.rows.tables import RowError
+from bert4keras2.tasks.rows.values import check_text, values_of
 
 __all__ = ["ReadingRow", "reading_rows"]
 

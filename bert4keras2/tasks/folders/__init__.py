@@ -1,0 +1,1 @@
+"""Tasks as folders: what Hugging Face reads of them, and the rest."""

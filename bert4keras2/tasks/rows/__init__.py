@@ -1,0 +1,1 @@
+"""Rows: where they come from, and what they say, whatever their columns are called."""
