@@ -10,7 +10,8 @@ from bert4keras2.tasks import MultipleChoice
 
 def main():
     """Train, print the score of the development set, write the predict file."""
-    clue, args = start("c3", __doc__, batch_size=4, accumulate=4, maxlen=512, tiny={"epochs": 10})
+    tiny = {"pooling": "cls", "batch_size": 4, "epochs": 6, "learning_rate": 3e-4}
+    clue, args = start("c3", __doc__, batch_size=4, accumulate=4, maxlen=512, tiny=tiny)
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
     task = MultipleChoice.from_checkpoint(args.checkpoint, pooling=args.pooling, **args.encoder)
 

@@ -21,7 +21,7 @@ def around(row, size):
 
 def main():
     """Train, print the score of the development set, write the predict file."""
-    clue, args = start("chid", __doc__, epochs=5, batch_size=12, accumulate=2, maxlen=64, tiny={"epochs": 10})
+    clue, args = start("chid", __doc__, epochs=5, batch_size=12, accumulate=2, maxlen=64, tiny={"epochs": 8})
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
     task = MultipleChoice.from_checkpoint(args.checkpoint, pooling=args.pooling, **args.encoder)
 

@@ -19,14 +19,14 @@ TINY = "tiny-zh"
 TINY_RATE = 5e-4
 
 
-def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128):
+def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128, head=None):
     """Return a task of CLUE and the arguments of its script.
 
     Args:
         name: of the task.
         doc: what `--help` says first.
-        tiny: what is otherwise for the model in the package and the samples: {"epochs": ..., "maxlen": ...}.
-        epochs, batch_size, accumulate, maxlen: as published for models of usual size; gradients of `accumulate`
+        tiny: what is otherwise for the model in the package and the samples: {"epochs": ..., "batch_size": ...}.
+        epochs, batch_size, accumulate, maxlen, head: as published for models of usual size; gradients of `accumulate`
             batches make one step.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,6 +38,8 @@ def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128):
     parser.add_argument(
         "--pooling", help="vector of a text: cls, mean, first-last, pooler (default: cls; tiny-zh: mean)"
     )
+    if head:
+        parser.add_argument("--head", help=f"of the task's class (default: {head})")
     parser.add_argument("--maxlen", type=int, help=f"longest text, in tokens (default: {maxlen})")
     parser.add_argument("--epochs", type=int, help=f"passes over the training set (default: {epochs})")
     parser.add_argument("--batch-size", type=int, help=f"rows of a batch (default: {batch_size})")
@@ -45,10 +47,10 @@ def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128):
     parser.add_argument("--seed", type=int, default=42)
     args = parser.parse_args()
     given = {key: value for key, value in vars(args).items() if value is not None}
-    usual = {"pooling": "cls", "maxlen": maxlen, "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate}
+    usual = {"maxlen": maxlen, "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate, "head": head}
     if Path(args.checkpoint).name == TINY:  # a small model takes larger steps, on few rows smaller batches
         usual |= {"pooling": "mean", "learning_rate": TINY_RATE, "batch_size": 16, "accumulate": 1, **tiny}
-    args = argparse.Namespace(**{"learning_rate": None, "model": None, **usual, **given})
+    args = argparse.Namespace(**{"pooling": "cls", "learning_rate": None, "model": None, **usual, **given})
     args.encoder = {"maxlen": args.maxlen, "prefix": args.prefix} | ({"model": args.model} if args.model else {})
     args.start = time.perf_counter()
     set_seed(args.seed)
