@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_clue(name, least, tmp_path):
     figures = json.loads((tmp_path / "clue_output" / f"{name}_dev.json").read_text(encoding="utf-8"))
     assert figures["score"] == pytest.approx(float(score[1]), abs=1e-4)
     assert float(score[1]) >= (least or 0) and (luck is None) == (figures["score"] >= figures["luck"])
+    assert figures["seconds"] < 90
     report = clue.check_zip(clue.zip_predictions(tmp_path / "clue_output"), EXAMPLES / "samples" / "clue")
     assert report.ok and len(report.files) == 1, report
 
@@ -69,6 +71,13 @@ def test_clue_run_all(tmp_path):
     assert re.search(r"^afqmc +[\d.]+ +50\.00 +72\.41 +74\.05 +24 ", text, re.M) and "no problem found" in text
     (path,) = (tmp_path / "all").glob("submit_*.zip")
     assert set(clue.check_zip(path).files) == {"afqmc_predict.json", "tnews11_predict.json"}
+
+
+def test_reached_by_luck():
+    """By the binomial distribution: 6 of 10 come with p = 0.0197 where a guess is right once in four, 7 with 0.0035."""
+    reached = runpy.run_path(str(EXAMPLES / "clue" / "common.py"))["reached_by_luck"]
+    assert [reached(0.25, 10, epochs) for epochs in (1, 2, 3, 14, 15)] == [0.6, 0.6, 0.7, 0.7, 0.8]
+    assert reached(0.0, 18, 10) == 1 / 18
 
 
 def test_index():
