@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bert4keras2 import clue
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -29,6 +32,62 @@ def test_tnews(tmp_path):
     assert re.findall(r"-> (\w+)", text) == ["体育", "美食", "财经", "科技"]
     rows = [json.loads(line) for line in (tmp_path / "tnews11_predict.json").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 128 and set(rows[0]) == {"id", "label"}
+
+
+# Least scores: None where the samples are too few to learn from, which the script then says itself.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("iflytek", 0.6),
+        ("afqmc", None),
+        ("cmnli", None),
+        ("ocnli", None),
+        ("wsc", None),
+        ("csl", None),
+        ("cmrc2018", None),
+        ("c3", None),
+        ("chid", None),
+        ("cluener", None),
+    ],
+)
+def test_clue(name, least, tmp_path):
+    """From no argument to a score beside a baseline, and a predict file that the leaderboard's rules let pass."""
+    text = run(f"clue/{name}.py", tmp_path)
+    score, luck = (re.search(pattern, text) for pattern in (rf"{name}: dev score ([\d.]+)", r"Below ([\d.]+) the best"))
+    figures = json.loads((tmp_path / "clue_output" / f"{name}_dev.json").read_text(encoding="utf-8"))
+    assert figures["score"] == pytest.approx(float(score[1]), abs=1e-4)
+    assert float(score[1]) >= (least or 0) and (luck is None) == (figures["score"] >= figures["luck"])
+    assert figures["seconds"] < 90
+    report = clue.check_zip(clue.zip_predictions(tmp_path / "clue_output"), EXAMPLES / "samples" / "clue")
+    assert report.ok and len(report.files) == 1, report
+
+
+@pytest.mark.slow
+def test_clue_run_all(tmp_path):
+    """A table beside published scores, and the zip of all predict files with its check."""
+    text = run("clue/run_all.py", tmp_path, "--only", "tnews", "afqmc", "--epochs", "1", "--output", "all")
+    assert re.search(r"^tnews +[\d.]+ +- +56\.80 +58\.06", text, re.M)
+    assert re.search(r"^afqmc +[\d.]+ +50\.00 +72\.41 +74\.05 +24 ", text, re.M) and "no problem found" in text
+    (path,) = (tmp_path / "all").glob("submit_*.zip")
+    assert set(clue.check_zip(path).files) == {"afqmc_predict.json", "tnews11_predict.json"}
+
+
+def test_reached_by_luck():
+    """By the binomial distribution: 6 of 10 come with p = 0.0197 where a guess is right once in four, 7 with 0.0035."""
+    reached = runpy.run_path(str(EXAMPLES / "clue" / "common.py"))["reached_by_luck"]
+    assert [reached(0.25, 10, epochs) for epochs in (1, 2, 3, 14, 15)] == [0.6, 0.6, 0.7, 0.7, 0.8]
+    assert reached(0.0, 18, 10) == 1 / 18
+
+
+def test_index():
+    """Every example stands in the index, and nothing else."""
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\S+)\]\((\S+)\) \| .+ \| .+ \|$", text, re.M)
+    assert all(name == link for name, link in listed)
+    found = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("clue/*.py"), *EXAMPLES.glob("pretrain/*.*")]
+    found = {path.relative_to(EXAMPLES).as_posix() for path in found} - {"clue/common.py"}
+    assert sorted(name for name, _ in listed) == sorted(found)
 
 
 @pytest.mark.slow

@@ -37,6 +37,9 @@ class Evaluator(keras.callbacks.Callback):
         TypeError: after an epoch, if the measure is no number.
     """
 
+    #: `fit` puts its bar behind this callback, so that the measure stands in it.
+    shown_by_the_bar = True
+
     def __init__(
         self,
         metric: Callable[[Any], float | Mapping[str, float]],

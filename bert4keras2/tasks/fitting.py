@@ -52,6 +52,7 @@ def train(
     weight_decay: float,
     best_path: str | os.PathLike | None,
     verbose: Any,
+    optimizer: Any = None,
 ) -> Any:
     """Train a task's model and return Keras' History; `Task.fit` documents the arguments.
 
@@ -59,24 +60,31 @@ def train(
         task: whose `model` is trained.
         samples: encoded rows.
         score: called with the model after each epoch, for the best one; None without rows to validate on.
-        epochs, batch_size, learning_rate, callbacks, techniques, warmup, weight_decay, best_path, verbose: see there.
+        epochs, batch_size, learning_rate, callbacks, techniques, warmup, weight_decay, best_path, verbose,
+            optimizer: see there.
 
     Raises:
-        ValueError: for a number out of range.
+        ValueError: for a number out of range, or for an optimizer together with a learning rate.
         TypeError: for a technique that is no function.
     """
     epochs, batch_size = at_least("epochs", epochs, 1), at_least("batch_size", batch_size, 1)
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup is a share of all steps, from 0 to below 1, not {warmup!r}")
     data = Samples(samples, batch_size, task.collate)
-    rate = suggested_rate(task.transformer.config.hidden_size) if learning_rate is None else learning_rate
-    if not callable(rate):
-        steps = epochs * len(data)
-        rising = max(round(warmup * steps), 1) if warmup else 0
-        rate = PiecewiseLinear(positive("learning_rate", rate), {rising: 1, max(steps, rising + 1): 0})
+    if optimizer is None:
+        rate = suggested_rate(task.transformer.config.hidden_size) if learning_rate is None else learning_rate
+        if not callable(rate):
+            steps = epochs * len(data)
+            rising = max(round(warmup * steps), 1) if warmup else 0
+            rate = PiecewiseLinear(positive("learning_rate", rate), {rising: 1, max(steps, rising + 1): 0})
+        # What a model does not have (RMS normalization without weights) is not named: the optimizer would warn of it.
+        paths = [variable.path for variable in task.model.trainable_variables]
+        spared = [name for name in ("Norm", "bias") if any(name in path for path in paths)]
+        optimizer = Adam(rate, weight_decay_rate=weight_decay, exclude_from_weight_decay=spared)
+    elif learning_rate is not None:
+        raise ValueError("an optimizer brings its own learning rate: pass either optimizer= or learning_rate=")
     model = task.model
     plain_training(model)  # what an earlier call was given
-    optimizer = Adam(rate, weight_decay_rate=weight_decay, exclude_from_weight_decay=["Norm", "bias"])
     model.compile(optimizer, task.loss(), metrics=task.keras_metrics())
     for technique in techniques:
         if not callable(technique):

@@ -342,6 +342,6 @@ def _logit(share: float) -> float:
 
 def _by_row(rows: np.ndarray) -> Iterable[tuple[int, slice]]:
     """Yield (row, its slice) of sorted row numbers."""
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
-        yield int(rows[start]), slice(int(start), int(end))
+    starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts, len(rows)][1:], strict=True):
+        yield int(rows[start]), slice(start, end)

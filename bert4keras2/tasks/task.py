@@ -122,6 +122,7 @@ class Task(TaskFolders, ABC):
         weight_decay: float = 0.01,
         best_path: str | os.PathLike | None = None,
         verbose: Any = "auto",
+        optimizer: Any = None,
     ) -> Any:
         """Train on rows, and keep the weights of the epoch that is best on others.
 
@@ -137,6 +138,7 @@ class Task(TaskFolders, ABC):
             weight_decay: of all weights but biases and normalizations.
             best_path: file of the best weights, in memory if None.
             verbose: of keras.Model.fit.
+            optimizer: one of Keras in place of Adam; it brings its own learning rate and decay.
 
         Returns:
             Keras' History; what `evaluate` measures stands in it under names that begin with "val_".
@@ -151,7 +153,7 @@ class Task(TaskFolders, ABC):
         score = None if valid is None else lambda model: self.report(valid, progress=False).metrics
         return train(
             self, self.samples(read), score, epochs, batch_size, learning_rate, callbacks, techniques, warmup,
-            weight_decay, best_path, verbose,
+            weight_decay, best_path, verbose, optimizer,
         )  # fmt: skip
 
     @abstractmethod

@@ -44,5 +44,10 @@ def _with_bar(given: Any) -> Any:
         return given
     bar = keras.callbacks.ProgbarLogger()
     bar.async_safe = True  # as Keras' own: steps do not wait for it
-    first = next((i for i, one in enumerate(found) if not isinstance(one, SHOWN_BY_THE_BAR)), len(found))
+    first = next((i for i, one in enumerate(found) if not _is_shown(one)), len(found))
     return [*found[:first], bar, *found[first:]]
+
+
+def _is_shown(callback: Any) -> bool:
+    """Whether the bar is to show what a callback adds to the logs; one of `bert4keras2.callbacks` says so itself."""
+    return isinstance(callback, SHOWN_BY_THE_BAR) or getattr(callback, "shown_by_the_bar", False)

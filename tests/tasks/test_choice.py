@@ -68,3 +68,14 @@ def test_learns_and_comes_back(checkpoint, tmp_path, pooling):
         with pytest.raises(RowError, match=words):
             again.fit([row])
     assert again.evaluate([("今天", "很？", ["火锅", "感冒"], "火锅")]).rows == 1
+
+
+def test_optimizer(checkpoint):
+    """Another optimizer takes the place of Adam, and brings its own rate."""
+    task = MultipleChoice.from_checkpoint(checkpoint, maxlen=32)
+    before = task.model.get_weights()
+    task.fit(rows(4), batch_size=4, epochs=1, optimizer=keras.optimizers.SGD(0.0), verbose=0)
+    assert isinstance(task.model.optimizer, keras.optimizers.SGD)
+    assert all(np.array_equal(a, b) for a, b in zip(before, task.model.get_weights(), strict=True))
+    with pytest.raises(ValueError, match="its own learning rate"):
+        task.fit(rows(4), learning_rate=0.1, optimizer="sgd", verbose=0)

@@ -45,7 +45,7 @@ def test_save_pretrained(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_evaluator(tmp_path, in_memory):
+def test_evaluator(tmp_path, in_memory, capsys):
     """The weights at the end are those of the best epoch, and the measure stands in the history."""
     model = keras.models.Model(x := keras.Input((2,)), keras.layers.Dense(1)(x))
     model.compile("sgd", "mse")
@@ -57,7 +57,8 @@ def test_evaluator(tmp_path, in_memory):
 
     evaluator = Evaluator(measure, None if in_memory else tmp_path / "best.weights")
     data = np.random.RandomState(0).standard_normal((8, 2))
-    history = model.fit(data, data[:, :1] * 3, epochs=5, callbacks=[evaluator], verbose=0).history
+    history = model.fit(data, data[:, :1] * 3, epochs=5, callbacks=[evaluator], verbose=2).history
+    assert capsys.readouterr().out.count("val_recall: 0.1") == 5
     assert (evaluator.best, evaluator.best_epoch) == (0.9, 1) and history["val_recall"] == [0.1] * 5
     np.testing.assert_array_equal(model.get_weights()[0], seen[1])
     assert history["val_f1"][1] == 0.9 and np.abs(seen[1] - seen[-1]).max() > 0

@@ -60,6 +60,8 @@ def test_learns_and_comes_back(checkpoint, tmp_path, head):
         assert all(text[entity.start : entity.end] == entity.text and 0 < entity.score <= 1 for entity in entities)
         spans = sorted(entity[:2] for entity in entities)
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)) or not spans
+    if task.points:
+        assert task.predict(texts, threshold=1) == [[], [], []]
     task.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     tags = list(config["id2label"].values())
