@@ -13,6 +13,8 @@ import pytest
 
 from bert4keras2 import clue
 
+# Run by `pytest -m examples`; what any run has are a few that are quick or that README begins with.
+by_command = [pytest.mark.slow, pytest.mark.examples]
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -40,15 +42,15 @@ def test_tnews(tmp_path):
     ("name", "least"),
     [
         ("iflytek", 0.6),
-        ("afqmc", None),
-        ("cmnli", None),
-        ("ocnli", None),
-        ("wsc", None),
-        ("csl", None),
-        ("cmrc2018", None),
-        ("c3", None),
-        ("chid", None),
-        ("cluener", None),
+        pytest.param("afqmc", None, marks=by_command),
+        pytest.param("cmnli", None, marks=by_command),
+        pytest.param("ocnli", None, marks=by_command),
+        pytest.param("wsc", None, marks=by_command),
+        pytest.param("csl", None, marks=by_command),
+        pytest.param("cmrc2018", None, marks=by_command),
+        pytest.param("c3", None, marks=by_command),
+        pytest.param("chid", None, marks=by_command),
+        pytest.param("cluener", None, marks=by_command),
     ],
 )
 def test_clue(name, least, tmp_path):
@@ -64,6 +66,7 @@ def test_clue(name, least, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.examples
 def test_clue_run_all(tmp_path):
     """A table beside published scores, and the zip of all predict files with its check."""
     text = run("clue/run_all.py", tmp_path, "--only", "tnews", "afqmc", "--epochs", "1", "--output", "all")
@@ -129,7 +132,10 @@ def test_sentiment(tmp_path):
     assert float(re.search(r"test accuracy ([\d.]+)", run("task_sentiment.py", tmp_path))[1]) >= 0.85
 
 
-@pytest.mark.parametrize(("technique", "least"), [("fgm", 0.85), ("gp", 0.85), ("vat", 0.85)])
+@pytest.mark.parametrize(
+    ("technique", "least"),
+    [("fgm", 0.85), pytest.param("gp", 0.85, marks=by_command), pytest.param("vat", 0.85, marks=by_command)],
+)
 def test_techniques_do_not_destroy_learning(technique, least, tmp_path):
     """Half of the texts are of each class."""
     text = run("task_sentiment_adversarial.py", tmp_path, "--technique", technique)
@@ -137,6 +143,7 @@ def test_techniques_do_not_destroy_learning(technique, least, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.examples
 def test_titles_are_learned(tmp_path):
     """tiny-zh learns to write better titles than the beginning of the text is."""
     text = run("task_seq2seq_autotitle.py", tmp_path, "--beams", "1")
@@ -145,6 +152,7 @@ def test_titles_are_learned(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.examples
 @pytest.mark.parametrize("model", ["nezha_gpt", "cdial_gpt"])
 def test_dialogue_is_learned(model, tmp_path):
     """The second question is answered as in the talk that began like this one."""
@@ -154,6 +162,7 @@ def test_dialogue_is_learned(model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.examples
 def test_condition_is_learned(tmp_path):
     text = run("task_conditional_language_model.py", tmp_path, "--epochs", "15", "--samples", "2")
     own, other = map(float, re.search(r"with their class ([\d.]+), with the other class ([\d.]+)", text).groups())
