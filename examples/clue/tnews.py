@@ -130,7 +130,7 @@ def main():
     steps = epochs * len(train_generator)
     schedule = PiecewiseLinear(rate, {max(1, steps // 10): 1, steps: 0.1})
     model.compile(
-        optimizer=Adam(schedule, weight_decay_rate=0.01, exclude_from_weight_decay=["Norm", "bias"]),
+        optimizer=Adam(schedule, weight_decay_rate=0.01, exclude_from_weight_decay=["Norm|bias"]),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
