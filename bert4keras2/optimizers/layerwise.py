@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from keras import ops
-
 from bert4keras2.arguments import fraction
 from bert4keras2.optimizers.patterns import path_of
-from bert4keras2.optimizers.rules import UpdateRule
+from bert4keras2.optimizers.scaling import Factors
 
 __all__ = ["LayerwiseDecay", "depths"]
 
@@ -16,7 +14,7 @@ _BLOCK = re.compile(r"Transformer-(\d+)-")
 _EMBEDDING = re.compile(r"(^|/)([A-Za-z]+-)*Embedding-")
 
 
-class LayerwiseDecay(UpdateRule):
+class LayerwiseDecay(Factors):
     """Multiplies the steps of each block by a power of a factor (Howard & Ruder, arXiv:1801.06146; ELECTRA's 0.8).
 
     What comes after the blocks keeps its steps, the last block's are multiplied by the factor, those of the block
@@ -38,12 +36,6 @@ class LayerwiseDecay(UpdateRule):
     def build(self, optimizer, variables):
         found = depths([path_of(variable) for variable in variables])
         self._factors = [self.layer_decay ** (max(found) - depth) for depth in found]
-
-    def applies(self, index):
-        return self._factors[index] != 1
-
-    def change(self, step, change):
-        return change * ops.cast(self._factors[step.index], step.variable.dtype)
 
 
 def depths(paths: list[str]) -> list[int]:

@@ -11,7 +11,7 @@ from keras import ops
 from bert4keras2.optimizers.patterns import Patterns, path_of, warn_unmatched
 from bert4keras2.optimizers.rules import UpdateRule
 
-__all__ = ["LayerAdaptation", "LazyRows", "ParameterRates"]
+__all__ = ["Factors", "LayerAdaptation", "LazyRows", "ParameterRates"]
 
 # The learning rate that a step is divided by is at least this; the reference uses Keras' epsilon.
 SMALLEST_RATE = 1e-7
@@ -48,7 +48,19 @@ class LayerAdaptation(UpdateRule):
         return change * ops.cast(ratio, step.variable.dtype)
 
 
-class ParameterRates(UpdateRule):
+class Factors(UpdateRule):
+    """Multiplies the steps of each variable by a number; `build` of subclasses gives the numbers."""
+
+    _factors: list[float]
+
+    def applies(self, index):
+        return self._factors[index] != 1
+
+    def change(self, step, change):
+        return change * ops.cast(self._factors[step.index], step.variable.dtype)
+
+
+class ParameterRates(Factors):
     """Multiplies the steps of variables by factors that their paths select.
 
     Args:
@@ -66,12 +78,6 @@ class ParameterRates(UpdateRule):
         unused = [part for part in factors if not any(part in path for path in paths)]
         warn_unmatched("paramwise_lr_schedule", unused, paths)
         self._factors = [math.prod(factor for part, factor in factors.items() if part in path) for path in paths]
-
-    def applies(self, index):
-        return self._factors[index] != 1
-
-    def change(self, step, change):
-        return change * ops.cast(self._factors[step.index], step.variable.dtype)
 
 
 class LazyRows(UpdateRule):

@@ -10,7 +10,7 @@ from bert4keras2.arguments import positive, whole_number
 from bert4keras2.training.model import Model
 from bert4keras2.training.step import LossFunction, LossTransform, TrainingStep
 from bert4keras2.training.techniques import add_loss_transform, checked_model
-from bert4keras2.training.transforms import moved
+from bert4keras2.training.transforms import length_of, moved, unit
 from bert4keras2.training.variables import find_embedding
 
 __all__ = ["free_lb", "pgd"]
@@ -85,19 +85,12 @@ class Ascent(LossTransform):
                     if number == self.steps - 1:
                         return total, aux
                 gradient = step.gradient(loss, moved(fixed, index, move), index)[2] / step.scale
-                move = self._within(move + _unit(gradient) * self.alpha)
+                # What overflowed, as happens while a loss scale is being found, moves nothing.
+                move = self._within(move + unit(ops.where(ops.isfinite(gradient), gradient, 0.0)) * self.alpha)
             return loss(moved(values, index, move))
 
         return ascended
 
     def _within(self, move: Any) -> Any:
         """Return a move that is no longer than epsilon."""
-        length = ops.sqrt(ops.sum(ops.square(move)))
-        return move * ops.minimum(1.0, self.epsilon / ops.maximum(length, 1e-12))
-
-
-def _unit(x: Any) -> Any:
-    """Return x over its L2 norm; zeros if that is zero, or overflowed while a loss scale is being found."""
-    length = ops.sqrt(ops.sum(ops.square(x)))
-    usual = ops.logical_and(length > 0, ops.isfinite(length))
-    return ops.where(usual, x, 0.0) / ops.where(usual, length, 1.0)
+        return move * ops.minimum(1.0, self.epsilon / ops.maximum(length_of(move), 1e-12))

@@ -20,13 +20,15 @@ __all__ = [
     "StepSeed",
     "Virtual",
     "add_finite",
+    "length_of",
     "log_probabilities",
     "mean_divergence",
     "moved",
+    "unit",
 ]
 
 
-def _length(x: Any) -> Any:
+def length_of(x: Any) -> Any:
     """Return the L2 norm of all entries."""
     return ops.sqrt(ops.sum(ops.square(x)))
 
@@ -60,7 +62,7 @@ class Adversarial(LossTransform):
 
         def perturbed(values):
             gradient = step.gradient(loss, [ops.stop_gradient(value) for value in values], index)[2]
-            length = _length(gradient) / step.scale
+            length = length_of(gradient) / step.scale
             move = gradient * (self.epsilon / step.scale / (length + 1e-8))
             # If it overflowed, the gradients at E do so too, and the optimizer skips the step.
             return loss(moved(values, index, ops.where(ops.isfinite(length), move, 0.0)))
@@ -166,13 +168,13 @@ class Virtual(LossTransform):
 
             fixed = [ops.stop_gradient(value) for value in values]
             seed = StepSeed(self.seed, step.number)
-            direction = _unit(keras.random.normal(self.variable.shape, dtype="float32", seed=seed))
+            direction = unit(keras.random.normal(self.variable.shape, dtype="float32", seed=seed))
             for _ in range(self.iters):
 
                 def nearby(values, direction=direction):
                     return divergence(moved(values, index, self.xi * direction))
 
-                direction = _unit(step.gradient(nearby, fixed, index)[2])
+                direction = unit(step.gradient(nearby, fixed, index)[2])
             added, _ = divergence(moved(values, index, self.epsilon * direction))
             return add_finite(value, self.weight * added), aux
 
@@ -207,7 +209,7 @@ def mean_divergence(log_p: Any, log_q: Any, mask: Any = None) -> Any:
     return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1.0)
 
 
-def _unit(x: Any) -> Any:
+def unit(x: Any) -> Any:
     """Return x over its L2 norm; zeros if that is zero."""
-    length = _length(x)
+    length = length_of(x)
     return x / ops.where(length > 0, length, 1.0)

@@ -18,6 +18,7 @@ import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of Tens
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.embeddings import SentenceEncoder
 from bert4keras2.layers import GlobalAveragePooling1D
+from bert4keras2.metrics import accuracy, spearman
 from bert4keras2.models import build_transformer_model
 from bert4keras2.optimizers import Adam, PiecewiseLinear
 from bert4keras2.snippets import DataGenerator, sequence_padding
@@ -46,15 +47,6 @@ def read(path, fields):
         if all(field in row for field in fields) and str(row[fields[-1]]).replace(".", "").isdigit():
             rows.append([row[field] for field in fields])
     return rows
-
-
-def spearman(a, b):
-    """Return the correlation of ranks; equal values share their mean rank."""
-    ranks = []
-    for values in (a, b):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[inverse])
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def similarity(encoder, rows):
@@ -90,7 +82,7 @@ def fine_tuned(encoder, tokenizer, prefix, train, test, rate, epochs):
     )
     model.fit(parts[0].forfit(), steps_per_epoch=len(parts[0]), epochs=epochs, verbose=0)
     found = model.predict(parts[1].fortest(), steps=len(parts[1]), verbose=0).argmax(1)
-    return float(np.mean(found == [label for _, label in data[1]]))
+    return accuracy([label for _, label in data[1]], found)
 
 
 def main():

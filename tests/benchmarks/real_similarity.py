@@ -16,6 +16,7 @@ import numpy as np
 
 from bert4keras2.backend import Model
 from bert4keras2.layers import GlobalAveragePooling1D
+from bert4keras2.metrics import spearman
 from bert4keras2.models import build_transformer_model
 from bert4keras2.snippets import sequence_padding
 from bert4keras2.tokenizers import SpTokenizer
@@ -33,16 +34,6 @@ def vectors(model, tokenizer, texts: list[str], batch_size: int = 64) -> np.ndar
         tokens = sequence_padding([ids[i] for i in rows]).astype("int32")
         found[rows] = model.predict_on_batch([tokens, np.zeros_like(tokens)])
     return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank."""
-    ranks = []
-    for values in (a, b):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ends = np.cumsum(counts)
-        ranks.append((ends - (counts - 1) / 2)[inverse])
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ def resolve(name: str | os.PathLike[str], weights: bool = True, progress: bool |
     for candidate in (path, os.path.expanduser(path)):
         if _exists(candidate):
             return candidate
-    if isinstance(name, str) and name in embedded_models():
-        return embedded_models()[name]
+    if isinstance(name, str) and (embedded := embedded_models().get(name)):
+        return embedded
     repository = _repository(path) if isinstance(name, str) else None
     if repository is None:
         raise CheckpointNotFoundError(not_found(path))
