@@ -13,6 +13,7 @@ from bert4keras2.backend import set_seed
 from bert4keras2.clue import get_task
 from bert4keras2.files import write_text
 from bert4keras2.optimizers import AdaFactor
+from bert4keras2.tasks import TextClassifier
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "clue"
 TINY = "tiny-zh"
@@ -55,6 +56,28 @@ def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128, h
     args.start = time.perf_counter()
     set_seed(args.seed)
     return get_task(name), args
+
+
+def classify(name, doc, texts, **options):
+    """Train a classifier, print the score of the development set, write the predict file.
+
+    Args:
+        name, doc, options: as for `start`.
+        texts: a function of a row of the task that returns its text, or its two texts.
+    """
+    clue, args = start(name, doc, tiny={"epochs": 10}, **options)
+    train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
+    encoder = {"pooling": args.pooling, **args.encoder}
+    task = TextClassifier.from_checkpoint(args.checkpoint, labels=clue.label_names, **encoder)
+
+    def labelled(rows):
+        return [(text, row.label) if isinstance(text := texts(row), str) else (*text, row.label) for row in rows]
+
+    def predict(rows):
+        return [found.label for found in task.predict([texts(row) for row in rows])]
+
+    task.fit(labelled(train), validation=labelled(valid), **training(args))
+    finish(clue, args, valid, predict, majority(train, valid))
 
 
 def training(args):
