@@ -196,15 +196,17 @@ class SpanReader(Task):
         for index, (text, question) in enumerate(zip(texts, questions, strict=True)):
             check_text(text, f"texts[{index}]")
             check_text(question, f"questions[{index}]", "question")
-        best: list[tuple[float, int, int] | None] = [None] * len(texts)
+        answers: list[Answer] = []
         with progress_bar("Reading", len(texts), "question", progress) as advance:
-            for windows in self._blocks(texts, questions):
+            for windows, places in self._blocks(texts, questions):
+                best: dict[int, tuple[float, int, int]] = {}
                 for window, found in self._found(windows):
-                    known = best[window.row]
-                    if found is not None and (known is None or found[0] > known[0]):
+                    if found is not None and (window.row not in best or found[0] > best[window.row][0]):
                         best[window.row] = found
-                advance(len({window.row for window in windows}))
-        return [self._answer(text, found) for text, found in zip(texts, best, strict=True)]
+                # All windows of a text are in one block.
+                answers += [self._answer(texts[row], offsets, best.get(row)) for row, offsets in places.items()]
+                advance(len(places))
+        return answers
 
     def predict_rows(self, rows: Any, **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
         """Return the texts and questions of rows by name, and what `predict` says of them."""
@@ -212,16 +214,20 @@ class SpanReader(Task):
         inputs = [{"text": row.text, "question": row.question} for row in found]
         return inputs, self.predict([(row.text, row.question) for row in found], **options)
 
-    def _blocks(self, texts: list[str], questions: list[str]) -> Iterator[list[_Window]]:
-        """Yield the windows of texts, those of one text together."""
+    def _blocks(
+        self, texts: list[str], questions: list[str]
+    ) -> Iterator[tuple[list[_Window], dict[int, TokenOffsets]]]:
+        """Yield the windows of texts, those of one text together, and the places of each text's tokens."""
         block: list[_Window] = []
+        places: dict[int, TokenOffsets] = {}
         for row, (text, question) in enumerate(zip(texts, questions, strict=True)):
-            block.extend(self.windows(row, question, self._tokens(text)[1]))
+            places[row], tokens = self._tokens(text)
+            block.extend(self.windows(row, question, tokens))
             if len(block) >= BLOCK:
-                yield block
-                block = []
-        if block:
-            yield block
+                yield block, places
+                block, places = [], {}
+        if places:
+            yield block, places
 
     def _found(self, windows: list[_Window]) -> Iterator[tuple[_Window, tuple[float, int, int] | None]]:
         """Yield the best span of each window: (logarithm of its probability, first and last token in the text)."""
@@ -255,10 +261,10 @@ class SpanReader(Task):
         start, end = divmod(place, size)
         return top - float(total), start + window.offset, end + window.offset
 
-    def _answer(self, text: str, found: tuple[float, int, int] | None) -> Answer:
+    def _answer(self, text: str, offsets: TokenOffsets, found: tuple[float, int, int] | None) -> Answer:
         if found is None:
             return Answer(0, 0, "", 0.0)
-        place = self._tokens(text)[0].characters(*found[1:])
+        place = offsets.characters(*found[1:])
         start, end = place if place is not None else (0, 0)
         return Answer(start, end, text[start:end], float(np.exp(found[0])))
 
