@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("bert4keras2.commands.train", "train a task on rows of files: classify, tag, read, choose"),
     "predict": ("bert4keras2.commands.predict", "tell what a saved task says of texts"),
     "evaluate": ("bert4keras2.commands.evaluate", "tell how well a saved task does on labelled rows"),
+    "serve": ("bert4keras2.commands.serve", "serve a saved task: JSON over HTTP, and a page to try it on"),
     "pretrain": ("bert4keras2.pretrain", "pre-train a model from raw text"),
     "distill": ("bert4keras2.distill", "let a small model learn from a large one"),
     "shrink": ("bert4keras2.shrink", "cut a model's vocabulary, blocks and width"),

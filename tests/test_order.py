@@ -33,6 +33,8 @@ ORDER = (
     "embeddings",
     "decoders",
     "tasks",
+    "pictures",
+    "service",
     "pretraining",
     "earlier",
     "bert",

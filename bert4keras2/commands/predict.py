@@ -72,7 +72,9 @@ def _lines(text: str) -> list[tuple[str, ...]]:
 def _record(row: Any, said: dict[str, Any], found: Any) -> dict[str, Any]:
     """Return what is written for a row: its id if it has one, its texts, and what the task says."""
     key = {"id": row["id"]} if isinstance(row, dict) and "id" in row else {}
-    answer = {"entities": [entity.as_dict() for entity in found]} if isinstance(found, list) else found.as_dict()
+    from bert4keras2.tasks.predictions import answer_record
+
+    answer = answer_record(found)
     return {**key, **said, **({"answer": answer} if said.keys() & answer.keys() else answer)}
 
 

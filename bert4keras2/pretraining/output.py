@@ -8,7 +8,8 @@ import shutil
 from typing import Any, NamedTuple
 
 from bert4keras2.checkpoints.folder import copy_companions
-from bert4keras2.files import atomic_path, write_text
+from bert4keras2.files import write_text
+from bert4keras2.pictures import training_curve
 from bert4keras2.pretraining.card import model_card
 from bert4keras2.pretraining.progress import Progress
 from bert4keras2.pretraining.texts import VOCABULARY
@@ -80,21 +81,9 @@ def keep_vocabulary(path: str, folder: str) -> None:
 
 def _draw_curve(path: str, history: dict[str, list[float]]) -> bool:
     """Draw loss and accuracies, where matplotlib is installed; return whether it was."""
+    drawn = {name: values for name, values in history.items() if name.endswith(("loss", "accuracy"))}
     try:
-        from matplotlib.figure import Figure
+        training_curve(drawn, path, xlabel="states kept")
     except ImportError:
         return False
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name, values in history.items():
-        axes = left if name.endswith("loss") else right if name.endswith("accuracy") else None
-        if axes is not None:
-            axes.plot(range(1, len(values) + 1), values, label=name, marker="." if len(values) < 30 else None)
-    for axes, title in ((left, "loss"), (right, "accuracy")):
-        axes.set(title=title, xlabel="states kept")
-        if axes.lines:
-            axes.legend()
-        axes.grid(alpha=0.3)
-    with atomic_path(path, ".png") as partial:
-        figure.savefig(partial, dpi=120)
     return True

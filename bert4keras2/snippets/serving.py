@@ -140,6 +140,8 @@ class WebServing:
             body = {"code": SUCCEEDED, "desc": "succeeded", "data": result}
             self._encode(body)
             return 200, body
+        except BadRequest as error:  # the function itself found something wrong with its arguments
+            return 400, {"code": WRONG_ARGUMENT, "desc": str(error), "data": {}}
         except Exception as error:
             logger.exception("%s failed", getattr(func, "__name__", func))
             return 500, {"code": FAILED, "desc": str(error) or type(error).__name__, "data": {}}

@@ -257,7 +257,8 @@ class TextClassifier(Task):
         if len(self.labels) == 2:
             figures["matthews"] = matthews(true, predicted)
         table = label_table(_scores_of([[x] for x in true], [[x] for x in predicted]), Counter(true))
-        return Report(figures, len(rows), f"{table}\n\n{confusion_text(true, predicted, self.labels)}")
+        details = f"{table}\n\n{confusion_text(true, predicted, self.labels)}"
+        return Report(figures, len(rows), details, true, predicted)
 
     # -- files -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What `TextClassifier` says of texts."""
+"""What `TextClassifier` says of texts, and how all tasks' answers are written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LabelPrediction", "LabelsPrediction", "NumberPrediction"]
+__all__ = ["LabelPrediction", "LabelsPrediction", "NumberPrediction", "answer_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,12 @@ class NumberPrediction:
     def as_dict(self) -> dict[str, Any]:
         """Return the number, as it is written to files."""
         return {"value": round(self.value, 6)}
+
+
+def answer_record(found: Any) -> dict[str, Any]:
+    """Return what a task says of a row, as it is written to files.
+
+    Args:
+        found: an answer of `predict`; a list of them, as of a tagger, stands under "entities".
+    """
+    return {"entities": [entity.as_dict() for entity in found]} if isinstance(found, list) else found.as_dict()

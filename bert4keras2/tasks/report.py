@@ -20,11 +20,15 @@ class Report:
         metrics: figures by name; the first is the task's own measure, by which the best epoch is kept.
         rows: how many rows were looked at.
         details: further lines of the text.
+        true: of classifiers, the label of each row, for `pictures.confusion_matrix`; otherwise empty.
+        predicted: of classifiers, what was found for each row; otherwise empty.
     """
 
     metrics: dict[str, float]
     rows: int
     details: str = field(default="", repr=False)
+    true: Sequence[str] = field(default=(), repr=False)
+    predicted: Sequence[str] = field(default=(), repr=False)
 
     @property
     def score(self) -> float:
