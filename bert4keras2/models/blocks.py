@@ -7,7 +7,14 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
-from bert4keras2.layers import Add, FeedForward, GatedAttentionUnit, LayerNormalization, MultiHeadAttention
+from bert4keras2.layers import (
+    Add,
+    FeedForward,
+    GatedAttentionUnit,
+    LayerNormalization,
+    MixedChunkAttention,
+    MultiHeadAttention,
+)
 from bert4keras2.training.recompute import recomputed
 
 __all__ = ["Blocks"]
@@ -31,6 +38,8 @@ class Blocks:
         config, name = self.config, self.block_name(index)
         if config.block == "gau":
             return self.residual(x, self.gated_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
+        if config.block == "flash":
+            return self.residual(x, self.mixed_chunk_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
         x = self.residual(x, self.attention, f"{name}-MultiHeadSelfAttention", config.attention_norm)
         if self.context.memory is not None:
             x = self.residual(x, self.cross_attention, f"{name}-MultiHeadCrossAttention", config.attention_norm)
@@ -93,7 +102,7 @@ class Blocks:
         )
 
     def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
-        """Return what an attention layer makes of x; its keys and values are handed to and taken from the context."""
+        """Return what an attention layer makes of x; what it remembers is handed to it and taken from the context."""
         config, context = self.config, self.context
         kwargs |= {
             "key_size": config.key_size,
@@ -113,7 +122,11 @@ class Blocks:
         if "memory" in arguments:
             context.crosses.add(key)
         arguments["cache"] = context.caches.get(key, ())
-        arguments["index"] = context.index
+        if not config.pairwise:
+            if arguments["cache"]:
+                arguments["positions"] = context.position_ids
+        else:
+            arguments["index"] = context.index
         if arguments["cache"] and "memory" in arguments:
             # The memory's keys and values do not change while a decoder goes on.
             del arguments["memory"]
@@ -131,6 +144,26 @@ class Blocks:
             GatedAttentionUnit,
             arguments,
             units=config.intermediate_size,
+            activation=config.hidden_act,
+            name=name,
+        )
+
+    def mixed_chunk_attention(self, x: Any, name: str) -> Any:
+        """Return the branch of a block that is FLASH: the gated unit with attention in chunks and between them."""
+        config, context = self.config, self.context
+        arguments = {
+            "attention_mask": context.attention_mask,
+            "segment_ids": context.segment_ids,
+            "rotary": context.rotary,
+        }
+        return self._with_cache(
+            x,
+            MixedChunkAttention,
+            arguments,
+            units=config.intermediate_size,
+            chunk_size=config.chunk_size,
+            causal=config.application != "encoder",
+            relative_bias=config.chunk_bias,
             activation=config.hidden_act,
             name=name,
         )
