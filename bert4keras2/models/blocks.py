@@ -113,12 +113,13 @@ class Blocks:
             "kernel_initializer": self.initializer,
         }
         arguments = {key: value for key, value in arguments.items() if value is not None}
+        if context.maps is not None:
+            *outputs, weights = self.apply(x, layer, {**arguments, "return_weights": True}, **kwargs)
+            context.maps[_unused(self.prefixed(kwargs["name"]), context.maps)] = weights
+            return outputs[0] if len(outputs) == 1 else tuple(outputs)
         if context.caches is None:
             return self.apply(x, layer, arguments, **kwargs)
-        # A layer that all blocks share is called once for each of them, and keeps the keys and values of each call.
-        base = key = kwargs["name"]
-        while key in context.collected:
-            key = f"{base}@{len(context.collected)}"
+        key = _unused(kwargs["name"], context.collected)
         if "memory" in arguments:
             context.crosses.add(key)
         arguments["cache"] = context.caches.get(key, ())
@@ -205,3 +206,11 @@ class Blocks:
         use_bias = self.config.use_bias if self.config.mapping_bias is None else self.config.mapping_bias
         kwargs = {"use_bias": use_bias, **kwargs}
         return self.apply(x, Dense, units=units, kernel_initializer=self.initializer, name=name, **kwargs)
+
+
+def _unused(name: str, taken: dict[str, Any]) -> str:
+    """Return a name for what a layer leaves at a call: one that all blocks share is called once for each of them."""
+    key = name
+    while key in taken:
+        key = f"{name}@{len(taken)}"
+    return key

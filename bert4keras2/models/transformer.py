@@ -53,6 +53,7 @@ class Context:
     collected: dict[str, Any] = field(default_factory=dict)
     crosses: set[str] = field(default_factory=set)  # those of `collected` that are of an encoder's output
     index: Any = 0
+    maps: dict[str, Any] | None = None  # where attention layers leave their weights (B, H, T, S); None: they keep none
     logits: bool = False  # end in token scores before their activation
     # What is made of the last hidden states (B, T, C) in place of the model's own heads: pre-training has its own.
     heads: Callable[[Any], Any] | None = None

@@ -103,6 +103,7 @@ class MixedChunkAttention(Layer):
         cache=None,
         positions=None,
         mask=None,
+        return_weights: bool = False,
         training: bool | None = None,
     ):
         """Mix the tokens of x.
@@ -115,6 +116,7 @@ class MixedChunkAttention(Layer):
             cache: what a step of generation remembers, a dictionary whose tensors do not grow; empty: this call is
                 the first, and what it leaves is returned.
             positions: (B, T) places in the text, with a cache that is not empty.
+            return_weights: also return the weight of each pair (B, 1, T, T), of both parts together: to be looked at.
 
         Returns:
             (B, T, C), and with a cache also the new cache.
@@ -133,6 +135,12 @@ class MixedChunkAttention(Layer):
         query, key, linear_query, linear_key = queries_and_keys
         mixed = self._local(query, key, value, seen, training) + self._global(linear_query, linear_key, value, seen)
         output = self.o_dense(gate * mixed)
+        if return_weights:
+            # A value for each token that says which it is: what is mixed of them are the weights.
+            names = ops.eye(ops.shape(x)[1], dtype=value.dtype)
+            names = ops.broadcast_to(ops.expand_dims(names, 0), (ops.shape(x)[0], *ops.shape(names)))
+            parts = self._local(query, key, names, seen, False), self._global(linear_query, linear_key, names, seen)
+            return output, ops.expand_dims(parts[0] + parts[1], 1)
         if cache is None:
             return output
         if not self.causal:
