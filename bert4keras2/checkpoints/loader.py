@@ -90,12 +90,15 @@ def load_bindings(
     """
     root = find_root(table, (binding.place for binding in bindings), reader.__contains__)
     missing: list[str] = []
+    fresh: list[str] = []
     shapes: dict[str, str] = {}  # by stored array: the parts of one fail together
     for binding in bindings:
         candidates = rooted(binding.place.names, root)
         name = next((name for name in candidates if name in reader), None)
         binding.found = None if name is None else Stored(name, binding.place.transpose, binding.place.part)
-        if binding.found is None:
+        if binding.found is None and binding.place.optional:
+            fresh.append(binding.path)
+        elif binding.found is None:
             missing.append(f"{candidates[0]} (for {binding.path})")
         elif problem := _shape_problem(reader, binding, binding.found):
             shapes.setdefault(binding.found.name, problem)
@@ -110,6 +113,12 @@ def load_bindings(
         warnings.warn(f"{message}\nThese keep their initial values (ignore_invalid_weights=True).", stacklevel=2)
     elif unexpected:
         warnings.warn(f"{reader.path}: the model does not use {_listed(unexpected, used)}", stacklevel=2)
+    if fresh:
+        warnings.warn(
+            f"{reader.path} has no {', '.join(fresh[:4])}{' and others' if len(fresh) > 4 else ''}, which options of "
+            "the call added: these start at their initial values, and training has to find others",
+            stacklevel=2,
+        )
     by_name: dict[str, list[tuple[Binding, Stored]]] = {}
     for binding in bindings:
         if binding.found is not None:

@@ -14,7 +14,9 @@ __all__ = ["Cache", "Memory", "absent", "advance", "capacity", "prefill", "reord
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, L = P + N, S length of an encoder's output,
 # H heads, D head size, C width, V vocabulary, T tokens of one step.
 
-Pairs = dict[str, tuple[Any, Any]]  # (keys, values) of attention layers, by the layers' names
+# (keys, values) of attention layers by the layers' names; of those of linear cost, a dictionary of tensors that have a
+# row for each text and do not grow.
+Pairs = dict[str, Any]
 
 
 class Memory(NamedTuple):
@@ -75,7 +77,7 @@ def prefill(
         context.memory_mask = None if absent(memory.mask) else memory.mask
     logits, context = transformer.run(context, inputs, last=ops.expand_dims(lengths - 1, 1))
     attention = {
-        name: tuple(ops.pad(tensor, [[0, 0], [0, 0], [0, capacity], [0, 0]]) for tensor in pair)
+        name: pair if isinstance(pair, dict) else tuple(_with_room(tensor, capacity) for tensor in pair)
         for name, pair in context.collected.items()
         if name not in context.crosses
     }
@@ -84,6 +86,11 @@ def prefill(
     return logits[:, 0], Cache(
         attention, cross, lengths, padding_mask(tokens, transformer.config.pad_id), after, condition, memory
     )
+
+
+def _with_room(tensor: Any, capacity: int) -> Any:
+    """Return keys or values (R, H, S, D) with room for further positions."""
+    return ops.pad(tensor, [[0, 0], [0, 0], [0, capacity], [0, 0]])
 
 
 def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
@@ -104,11 +111,15 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) 
     places = ops.expand_dims(ops.arange(room, dtype="int32"), 0)
     after = ops.slice_update(cache.after, (0, t), ops.not_equal(tokens, transformer.config.pad_id))
     rows = ops.shape(tokens)[0]
-    in_prompt = ops.broadcast_to(ops.expand_dims(cache.prompt, 1), (rows, tokens.shape[1], length))
-    behind = ops.logical_and(ops.expand_dims(places <= ops.expand_dims(new, 1), 0), ops.expand_dims(after, 1))
+    if transformer.config.pairwise:
+        in_prompt = ops.broadcast_to(ops.expand_dims(cache.prompt, 1), (rows, tokens.shape[1], length))
+        behind = ops.logical_and(ops.expand_dims(places <= ops.expand_dims(new, 1), 0), ops.expand_dims(after, 1))
+        mask = ops.concatenate([in_prompt, behind], axis=-1)
+    else:
+        mask = ops.expand_dims(ops.not_equal(tokens, transformer.config.pad_id), 1)
     position = ops.expand_dims(cache.lengths, 1) + ops.expand_dims(new, 0)  # (R, T)
     context = Context(
-        attention_mask=ops.expand_dims(ops.concatenate([in_prompt, behind], axis=-1), 1),
+        attention_mask=ops.expand_dims(mask, 1),
         condition=None if absent(cache.condition) else cache.condition,
         position_ids=position,
         caches={**cache.attention, **cache.cross},
@@ -128,7 +139,11 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) 
         inputs = [tokens, *([] if absent(segments) else [segments])]
         inputs += [position] if transformer.config.custom_position_ids else []
     logits, context = transformer.run(context, inputs)
-    attention = {name: tuple(pair) for name, pair in context.collected.items() if name not in context.crosses}
+    attention = {
+        name: pair if isinstance(pair, dict) else tuple(pair)
+        for name, pair in context.collected.items()
+        if name not in context.crosses
+    }
     return logits, cache._replace(attention=attention, after=after)
 
 

@@ -45,13 +45,16 @@ class Config:
     relative_attention_max_distance: int = 128
     normalization: str = "softmax"  # of attention scores: softmax | softmax_plus | squared_relu
     attention_scale: bool = True  # divide scores by the root of the key size
+    # What a block is; families say it too. docs/attention.md explains these.
+    block: str = "attention"  # attention (with a feed-forward network after it) | gau | flash
+    chunk_size: int = 256  # tokens of a chunk (block="flash")
+    chunk_bias: bool = False  # a bias for each distance within a chunk (block="flash")
     # Structure, from the family.
     family: str = "bert"
     stack: str = "single"  # single | encoder | decoder | seq2seq
     pad_id: int = 0  # the token id that is padding
     position_offset: int = 0  # rows of the position table before that of position 0
-    position: str = "absolute"  # absolute | rotary | relative (vectors per distance) | bucketed (biases per distance)
-    block: str = "attention"  # attention (with a feed-forward network after it) | gau
+    position: str = "absolute"  # absolute | rotary | relative (vectors per distance) | bucketed (biases) | none
     attention_norm: str = "post"  # where a branch is normalised: post | pre | both | none
     feed_forward_norm: str = "post"
     share_blocks: bool = False  # all blocks are one
@@ -114,6 +117,11 @@ class Config:
         return table_positions(self.max_position, self.hierarchical_position, self.position_offset)
 
     @property
+    def pairwise(self) -> bool:
+        """Whether blocks look at pairs of tokens, and so need a mask that tells of each; others count tokens alone."""
+        return self.block != "flash"
+
+    @property
     def rows(self) -> int:
         """Number of rows of the token embeddings after keep_tokens and compound_tokens."""
         kept = self.vocab_size if self.keep_tokens is None else len(self.keep_tokens)
@@ -140,7 +148,7 @@ ALIASES = {
 }
 OPTIONS = {f.name for f in dataclasses.fields(Config)}
 STRUCTURE = {
-    "family", "stack", "position", "block", "attention_norm", "feed_forward_norm", "share_blocks", "embedding_norm",
+    "family", "stack", "position", "attention_norm", "feed_forward_norm", "share_blocks", "embedding_norm",
     "output_norm", "causal", "segments", "use_bias", "mapping_bias", "norm", "mlm_transform", "scores_name",
     "tied_output", "output_scale", "pretrained_heads", "depth_init", "pad_id", "position_offset",
 }  # fmt: skip

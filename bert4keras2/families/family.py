@@ -12,6 +12,8 @@ __all__ = ["Family", "Part", "Place", "Released", "Row", "Table"]
 
 # What the heads of tasks are called beside a backbone where the source has no class for them.
 TASK = "task.*"
+# What the names of variables begin with that no released checkpoint has: they follow those of the model's layers.
+OWN = "bert4keras2"
 # What a placeholder of a row matches in the names of the model's variables.
 PLACEHOLDERS = {"i": r"\d{1,9}", "dense": "kernel|bias", "norm": "beta|gamma", "qkv": "q|k|v"}
 
@@ -25,11 +27,15 @@ class Part(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a variable is in a checkpoint: the names that it may have, whether transposed, which part of the array."""
+    """Where a variable is in a checkpoint: the names that it may have, whether transposed, which part of the array.
+
+    An optional one keeps its first value where the checkpoint lacks it.
+    """
 
     names: list[str]
     transpose: bool = False
     part: Part | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class Table:
 
     def silent(self, name: str) -> bool:
         """Whether a name of the checkpoint that the model does not use is nothing to warn about."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*self.heads, *self.ignore, TASK))
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*self.heads, *self.ignore, TASK, f"{OWN}[./]*"))
 
     def variant(self, drop: tuple[str, ...] = (), plus: tuple[Row, ...] = (), **changes: Any) -> Table:
         """Return a table with rows dropped (by patterns of their paths) and others put first."""

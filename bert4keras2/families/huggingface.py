@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bert4keras2.families.activation_names import from_huggingface, to_huggingface
+from bert4keras2.families.attention_options import saved_options
 from bert4keras2.families.family import Family
 from bert4keras2.families.table import PAGES, page
 
@@ -122,6 +123,7 @@ def huggingface_config(config: Any) -> dict[str, Any]:
         general["attention_head_size"] = config.head_size
     if config.stack == "single" and config.key_size != config.head_size:
         general["attention_key_size"] = config.key_size
+    general |= saved_options(config, family.structure)
     content = _like_bert(config) if family.write is None else family.write(config)
     return {"model_type": family.model_type, **content, **general}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bert4keras2.families.attention_options import validate_attention
+
 __all__ = ["validate"]
 
 
@@ -37,6 +39,7 @@ def validate(config: Any) -> None:
         raise ValueError(
             f"hierarchical_position extends learnt absolute positions, but {config.family} has {config.position} ones"
         )
+    validate_attention(config)
     for token in config.keep_tokens or ():
         if not 0 <= token < config.vocab_size:
             raise ValueError(

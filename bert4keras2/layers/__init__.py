@@ -11,6 +11,7 @@ from bert4keras2.layers.loss import Loss
 from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, unilm_mask
 from bert4keras2.layers.memm import MaximumEntropyMarkovModel
 from bert4keras2.layers.merge import Add
+from bert4keras2.layers.mixing.flash import MixedChunkAttention
 from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras2.layers.pooling import (
     BatchConcat,
@@ -43,6 +44,7 @@ __all__ = [
     "LayerNormalization",
     "Loss",
     "MaximumEntropyMarkovModel",
+    "MixedChunkAttention",
     "MultiHeadAttention",
     "PositionEmbedding",
     "RelativePositionEmbedding",

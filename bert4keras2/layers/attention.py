@@ -29,6 +29,7 @@ def attend(
     previous_scores=None,
     return_scores: bool = False,
     by_head: bool = False,
+    return_weights: bool = False,
 ):
     """Scaled dot-product attention (Vaswani et al., arXiv:1706.03762) with the variants of the model families.
 
@@ -46,12 +47,13 @@ def attend(
         previous_scores: (B, H, T, S) scores of the layer before, added to these (RealFormer, arXiv:2012.11747).
         return_scores: also return the scores, scaled but before bias, mask and previous scores.
         by_head: keys and values are (B, H, S, D), as caches hold them: a step of generation then reads them in order.
+        return_weights: also return the weights, before dropout.
 
     Returns:
-        (B, T, H, Dv), or that and (B, H, T, S) scores.
+        (B, T, H, Dv), or a tuple of that, (B, H, T, S) scores and (B, H, T, S) weights, as far as they are asked for.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    plain = normalization == "softmax" and relative is None and dropout is None
+    plain = normalization == "softmax" and relative is None and dropout is None and not return_weights
     if plain and previous_scores is None and not return_scores and _prefers_fused(query, value):
         if bias is not None and mask is not None:
             # The fused kernel takes one of them.
@@ -73,14 +75,15 @@ def attend(
         scores = scores + ops.cast(previous_scores, "float32")
     if bias is not None:
         scores = scores + ops.cast(bias, "float32")
-    weights = ops.cast(normalize_scores(scores, mask, normalization), value.dtype)
+    weights = shown = ops.cast(normalize_scores(scores, mask, normalization), value.dtype)
     if dropout is not None:
         weights = dropout(weights)
     output = ops.matmul(weights, value)
     if relative is not None:
         output = output + ops.cast(_with_pairs(weights, relative, "bhts,pairs->bhtd"), output.dtype)
     output = ops.swapaxes(output, 1, 2)
-    return (output, raw) if return_scores else output
+    outputs = (output, *((raw,) if return_scores else ()), *((shown,) if return_weights else ()))
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def _with_pairs(x, pairs, equation: str):
@@ -239,6 +242,7 @@ class MultiHeadAttention(Layer):
         mask=None,
         x_mask=None,
         memory_mask=None,
+        return_weights: bool = False,
         training: bool | None = None,
     ):
         """Attend from x to itself, or to `memory`.
@@ -257,6 +261,7 @@ class MultiHeadAttention(Layer):
                 there is none yet, and those of this call are returned.
             index: position in the cache of the first of the T new positions; None if the cache is complete, as that
                 of an encoder's output.
+            return_weights: also return the weights (B, H, T, S), after all else.
 
         Returns:
             (B, T, out_dim); with return_attention_scores also (B, H, T, S) scores; with a cache also the new cache.
@@ -300,14 +305,17 @@ class MultiHeadAttention(Layer):
             previous_scores=previous_scores,
             return_scores=self.return_attention_scores,
             by_head=filled,
+            return_weights=return_weights,
         )
-        output, scores = result if self.return_attention_scores else (result, None)
+        output, *rest = result if isinstance(result, tuple) else (result,)
         output = ops.reshape(output, (*ops.shape(output)[:2], self.heads * self.head_size))
         outputs = [self.o_dense(output)]
         if self.return_attention_scores:
-            outputs.append(scores)
+            outputs.append(rest[0])
         if cache is not None:
             outputs.append(cache)
+        if return_weights:
+            outputs.append(rest[-1])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _split(self, x, size: int):

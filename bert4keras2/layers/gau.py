@@ -98,6 +98,7 @@ class GatedAttentionUnit(Layer):
         mask=None,
         x_mask=None,
         memory_mask=None,
+        return_weights: bool = False,
         training: bool | None = None,
     ):
         """Attend from x to itself or, without self_attention, to `memory`.
@@ -114,6 +115,7 @@ class GatedAttentionUnit(Layer):
             cache: (keys (B, 1, S, D), values (B, 1, S, U)); the new ones are written at `index`. Empty: there is none
                 yet, and those of this call are returned.
             index: position in the cache of the first of the T new positions.
+            return_weights: also return the weights (B, 1, T, S), after all else.
 
         Returns:
             (B, T, C), and with a cache also the new cache.
@@ -144,9 +146,12 @@ class GatedAttentionUnit(Layer):
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
             by_head=filled,
+            return_weights=return_weights,
         )
+        attended, *weights = attended if return_weights else (attended,)
         output = self.o_dense(gate * ops.squeeze(attended, 2))
-        return output if cache is None else (output, cache)
+        outputs = (output, *(() if cache is None else (cache,)), *weights)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def _project(self, x, memory, value):
         """Return the gate (B, T, U), queries (B, T, D), keys (B, S, D) and values (B, S, U)."""

@@ -2,6 +2,7 @@
 
 from bert4keras2.families.config import Config
 from bert4keras2.families.table import FAMILIES
+from bert4keras2.models.attention_maps import AttentionMaps, attention_maps
 from bert4keras2.models.build import build_transformer_model
 from bert4keras2.models.parallel import data_parallel
 from bert4keras2.models.seq2seq import Seq2Seq
@@ -34,6 +35,7 @@ __all__ = [
     "GPT2_ML",
     "NEZHA",
     "ALBERT_Unshared",
+    "AttentionMaps",
     "Config",
     "GAU_alpha",
     "Model",
@@ -41,6 +43,7 @@ __all__ = [
     "RoFormerV2",
     "Seq2Seq",
     "Transformer",
+    "attention_maps",
     "build_transformer_model",
     "data_parallel",
     "extend_with_language_model",

@@ -7,7 +7,14 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
-from bert4keras2.layers import Add, FeedForward, GatedAttentionUnit, LayerNormalization, MultiHeadAttention
+from bert4keras2.layers import (
+    Add,
+    FeedForward,
+    GatedAttentionUnit,
+    LayerNormalization,
+    MixedChunkAttention,
+    MultiHeadAttention,
+)
 from bert4keras2.training.recompute import recomputed
 
 __all__ = ["Blocks"]
@@ -31,6 +38,8 @@ class Blocks:
         config, name = self.config, self.block_name(index)
         if config.block == "gau":
             return self.residual(x, self.gated_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
+        if config.block == "flash":
+            return self.residual(x, self.mixed_chunk_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
         x = self.residual(x, self.attention, f"{name}-MultiHeadSelfAttention", config.attention_norm)
         if self.context.memory is not None:
             x = self.residual(x, self.cross_attention, f"{name}-MultiHeadCrossAttention", config.attention_norm)
@@ -93,7 +102,7 @@ class Blocks:
         )
 
     def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
-        """Return what an attention layer makes of x; its keys and values are handed to and taken from the context."""
+        """Return what an attention layer makes of x; what it remembers is handed to it and taken from the context."""
         config, context = self.config, self.context
         kwargs |= {
             "key_size": config.key_size,
@@ -104,16 +113,21 @@ class Blocks:
             "kernel_initializer": self.initializer,
         }
         arguments = {key: value for key, value in arguments.items() if value is not None}
+        if context.maps is not None:
+            *outputs, weights = self.apply(x, layer, {**arguments, "return_weights": True}, **kwargs)
+            context.maps[_unused(self.prefixed(kwargs["name"]), context.maps)] = weights
+            return outputs[0] if len(outputs) == 1 else tuple(outputs)
         if context.caches is None:
             return self.apply(x, layer, arguments, **kwargs)
-        # A layer that all blocks share is called once for each of them, and keeps the keys and values of each call.
-        base = key = kwargs["name"]
-        while key in context.collected:
-            key = f"{base}@{len(context.collected)}"
+        key = _unused(kwargs["name"], context.collected)
         if "memory" in arguments:
             context.crosses.add(key)
         arguments["cache"] = context.caches.get(key, ())
-        arguments["index"] = context.index
+        if not config.pairwise:
+            if arguments["cache"]:
+                arguments["positions"] = context.position_ids
+        else:
+            arguments["index"] = context.index
         if arguments["cache"] and "memory" in arguments:
             # The memory's keys and values do not change while a decoder goes on.
             del arguments["memory"]
@@ -131,6 +145,26 @@ class Blocks:
             GatedAttentionUnit,
             arguments,
             units=config.intermediate_size,
+            activation=config.hidden_act,
+            name=name,
+        )
+
+    def mixed_chunk_attention(self, x: Any, name: str) -> Any:
+        """Return the branch of a block that is FLASH: the gated unit with attention in chunks and between them."""
+        config, context = self.config, self.context
+        arguments = {
+            "attention_mask": context.attention_mask,
+            "segment_ids": context.segment_ids,
+            "rotary": context.rotary,
+        }
+        return self._with_cache(
+            x,
+            MixedChunkAttention,
+            arguments,
+            units=config.intermediate_size,
+            chunk_size=config.chunk_size,
+            causal=config.application != "encoder",
+            relative_bias=config.chunk_bias,
             activation=config.hidden_act,
             name=name,
         )
@@ -172,3 +206,11 @@ class Blocks:
         use_bias = self.config.use_bias if self.config.mapping_bias is None else self.config.mapping_bias
         kwargs = {"use_bias": use_bias, **kwargs}
         return self.apply(x, Dense, units=units, kernel_initializer=self.initializer, name=name, **kwargs)
+
+
+def _unused(name: str, taken: dict[str, Any]) -> str:
+    """Return a name for what a layer leaves at a call: one that all blocks share is called once for each of them."""
+    key = name
+    while key in taken:
+        key = f"{name}@{len(taken)}"
+    return key

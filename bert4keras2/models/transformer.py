@@ -35,7 +35,8 @@ __all__ = ["Context", "Transformer"]
 class Context:
     """What is computed once per forward pass and handed to every block."""
 
-    attention_mask: Any = None  # (B, 1, 1 | T, S) booleans
+    attention_mask: Any = None  # (B, 1, 1 | T, S) booleans; of blocks that count tokens alone (B, 1, 1, T)
+    segment_ids: Any = None  # (B, T) of UniLM, for blocks whose mask does not tell of it
     rotary: Any = None  # (sin, cos), each (1 | B, T, key_size / 2)
     relative: Any = None  # (T, S, key_size) vectors of distances
     bias: Any = None  # (1, H, T, S) added to the scores
@@ -45,12 +46,14 @@ class Context:
     memory_mask: Any = None  # (B, 1, 1, S) booleans
     memory_bias: Any = None  # (1, H, T, S)
     position_ids: Any = None  # (B, T), 0, 1, 2... if None
-    # Generation: keys and values, each (B, H, S, D), by the names of attention layers. None: no caches; empty: none are
-    # there yet. What this pass leaves is collected; `index` is where the new positions are written.
-    caches: dict[str, tuple[Any, Any]] | None = None
-    collected: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    # Generation: keys and values, each (B, H, S, D), by the names of attention layers, or a dictionary of tensors that
+    # do not grow. None: no caches; empty: none are there yet. What this pass leaves is collected; `index` is where the
+    # new positions are written.
+    caches: dict[str, Any] | None = None
+    collected: dict[str, Any] = field(default_factory=dict)
     crosses: set[str] = field(default_factory=set)  # those of `collected` that are of an encoder's output
     index: Any = 0
+    maps: dict[str, Any] | None = None  # where attention layers leave their weights (B, H, T, S); None: they keep none
     logits: bool = False  # end in token scores before their activation
     # What is made of the last hidden states (B, T, C) in place of the model's own heads: pre-training has its own.
     heads: Callable[[Any], Any] | None = None
@@ -247,10 +250,13 @@ class Transformer(Blocks, CheckpointMixin):
         config = self.config
         tokens, segments, positions = self.split_inputs(inputs)
         unilm = {"segment_ids": segments} if config.application == "unilm" else {}
+        application, of_pairs = (config.application, unilm) if config.pairwise else ("encoder", {})
         mask = self.apply(
-            tokens, AttentionMask, unilm, application=config.application, pad_id=config.pad_id, name="Attention-Mask"
+            tokens, AttentionMask, of_pairs, application=application, pad_id=config.pad_id, name="Attention-Mask"
         )
         context = Context(attention_mask=mask, condition=self.layer_norm_cond, position_ids=positions)
+        if not config.pairwise:
+            context.segment_ids = unilm.get("segment_ids")
         self.locate(context, tokens)
         return context
 

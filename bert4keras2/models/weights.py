@@ -16,7 +16,8 @@ from bert4keras2.checkpoints.loader import Binding, load_bindings, saved_arrays,
 from bert4keras2.checkpoints.names.recognise import suggestion
 from bert4keras2.checkpoints.readers import open_checkpoint, open_names
 from bert4keras2.errors import CheckpointMismatchError
-from bert4keras2.families.family import TASK, Place, Table
+from bert4keras2.families.family import OWN, TASK, Place, Table
+from bert4keras2.families.table import page
 from bert4keras2.models.export import save_huggingface
 from bert4keras2.models.resize import Resizer
 
@@ -53,8 +54,8 @@ class CheckpointMixin:
         table = table_for(self.config.family, "tensorflow")
         mapping: dict[str, list[str]] = {}
         for layer, _, path, _ in self._variables():
-            found = table.find(path)
-            if found is not None:
+            found = table.find(path) or self._own_place(layer, path, "tensorflow")
+            if found.names:
                 mapping.setdefault(layer, []).append(found.names[0])
         return mapping
 
@@ -129,6 +130,18 @@ class CheckpointMixin:
         if vocabulary is not None and os.path.isdir(vocabulary):
             copy_companions(vocabulary, folder)
 
+    def _own_place(self, layer: str, path: str, source: str) -> Place:
+        """Return where a variable is that no released checkpoint has; without names if it is none of those.
+
+        Its name follows its path. A model of a released family may have it by an option of the call, so there a
+        checkpoint may lack it.
+        """
+        if not getattr(self.layers[self.prefixed(layer)], "stored_by_path", False):
+            return Place([])
+        name = f"{OWN}/{path}"
+        name = name if source == "tensorflow" else f"/{name.replace('/', '.')}"
+        return Place([name], optional=bool(page(self.config.family).released))
+
     def _bindings(self, source: str, mapping: dict[str, list[str]] | None, table: Table | None = None) -> list[Binding]:
         """Return what each variable is called in a source, by a table (if None the usual one) or a mapping."""
         usual = table_for(self.config.family, source)
@@ -143,6 +156,8 @@ class CheckpointMixin:
             place = table.find(path) or Place([])
             if layer in self.task_layers and source == "huggingface" and not place.names:
                 place = Place([f"/{TASK[:-1]}{path.replace('/', '.')}"])
+            if not place.names:
+                place = self._own_place(layer, path, source)
             if by_layer is not None:
                 given = by_layer.get(layer, by_layer.get(self.prefixed(layer), []))[position : position + 1]
                 # A mapping gives one name; where that is the table's own, its aliases stand too.

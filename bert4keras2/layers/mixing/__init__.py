@@ -1,0 +1,1 @@
+"""What mixes the tokens of a text besides softmax attention: FLASH, linear forms, Synthesizer, token mixers."""
