@@ -11,7 +11,14 @@ from pathlib import Path
 import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras
 from bert4keras2.embeddings import SentenceEncoder
-from bert4keras2.pictures import confusion_matrix, entities_html, token_attribution, training_curve, vector_map
+from bert4keras2.pictures import (
+    attention_map,
+    confusion_matrix,
+    entities_html,
+    token_attribution,
+    training_curve,
+    vector_map,
+)
 from bert4keras2.tasks import EntityTagger, TextClassifier, read_rows
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -52,6 +59,8 @@ def main():
     why.figure(args.output / "attribution.png")
     why.html().save(args.output / "attribution.html")
     screenshot(args.output / "attribution.html", args.output / "attribution_html.png", 150)
+
+    attention_map(task, "导演说票房比预想的好", layer=0, head="all", path=args.output / "attention.png")
 
     folder = SAMPLES / "clue" / "cluener"
     # A chain of tags learns from a hundred rows; pointers want thousands.

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras2.models import build_transformer_model
-from bert4keras2.pictures import confusion_matrix, entities_html, token_attribution, training_curve, vector_map
+from bert4keras2.models import attention_maps, build_transformer_model
+from bert4keras2.pictures import (
+    attention_map,
+    confusion_matrix,
+    entities_html,
+    token_attribution,
+    training_curve,
+    vector_map,
+)
 from bert4keras2.tasks import EntityTagger, TextClassifier
 from bert4keras2.tokenizers import Tokenizer
 
@@ -106,6 +113,24 @@ def test_figures(tmp_path):
     near = np.linalg.norm(points[:, None] - points, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(drawn[:, None] - drawn, axis=-1), near, atol=1e-9)  # a plane stays
     assert axes.texts[0].get_text() == "很长很长很长很长很长的…"
+
+
+def test_attention():
+    pytest.importorskip("matplotlib")
+    task, text = classifier(), "火锅很好吃"
+    ids, segments = task.encode([text])
+    (weights,) = attention_maps(task, [ids, segments]).weights.values()
+    axes = attention_map(task, text).axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), weights[0].mean(0), atol=1e-6)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["[CLS]", *text, "[SEP]"]
+    figure = attention_map(task.model, text, task.tokenizer, layer=0, head="all")
+    np.testing.assert_allclose(figure.axes[1].images[0].get_array(), weights[0, 1], atol=1e-6)
+    with pytest.raises(ValueError, match="number from 0 to 1, 'all' or None, not 2"):
+        attention_map(task, text, head=2)
+    with pytest.raises(ValueError, match="layer is a number from 0 to 0"):
+        attention_map(task, text, layer=1)
+    with pytest.raises(TypeError, match="pass tokenizer="):
+        attention_map(task.model, text)
 
 
 def test_what_cannot_be_drawn(tmp_path, monkeypatch):
