@@ -126,7 +126,8 @@ def finish(task, args, valid, predict, baseline):
     print(f"{task.name}: dev score {score:.4f}{more} ({len(valid)} rows; {words}: {least:.4f})")
     luck = reached_by_luck(least, len(valid), args.epochs)
     if score < luck:
-        print(f"Below {luck:.4f} the best of {args.epochs} epochs may be luck on so few rows: nothing shows learning.")
+        of = f" the best of {args.epochs} epochs" if args.epochs > 1 else ""
+        print(f"Below {luck:.4f}{of} may be luck on so few rows: nothing shows learning.")
     for output in task.outputs:  # the leaderboard wants the answers to each version of a test set
         paths = [os.path.join(args.data_dir, name) for name in output.tests]
         if (path := next(filter(os.path.isfile, paths), None)) is not None:
