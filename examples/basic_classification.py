@@ -2,7 +2,8 @@
 
     python examples/basic_classification.py --data-dir DATA/tnews --checkpoint CHECKPOINT_FOLDER
 
-writes the predict file that the leaderboard takes; clue/tnews.py does the same by `bert4keras2.tasks`. Without --data-dir it trains on the sample sentences beside the
+writes the predict file that the leaderboard takes; clue/tnews.py does the same by `bert4keras2.tasks`. Without
+--data-dir it trains on the sample sentences beside the
 examples, without --checkpoint from the small model in the package, `tiny-zh`: that takes well under a minute. --random
 starts from random weights instead, and shows what the pre-training is worth.
 """
@@ -141,7 +142,8 @@ def main():
     model.load_weights(args.weights)
 
     if any(label for _, label, _ in test):  # the official test set has no labels, which are read as the first one
-        print(f"held-out accuracy {evaluate(model, test_generator):.4f} ({len(test)} texts, chance {1 / len(names):.4f})")
+        accuracy = evaluate(model, test_generator)
+        print(f"held-out accuracy {accuracy:.4f} ({len(test)} texts, chance {1 / len(names):.4f})")
     labels = predict(model, test_generator)
     write_predictions(args.output, [{"id": i, "label": names[k]} for (_, _, i), k in zip(test, labels, strict=True)])
     print(f"predictions of the test set: {args.output}")

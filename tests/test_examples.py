@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +67,20 @@ def test_clue(name, least, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.examples
+@pytest.mark.parametrize("name", clue.FEWCLUE)
+def test_fewclue(name, tmp_path):
+    """Fine-tuning and answers without any row, each with a score beside a guess."""
+    run(f"fewclue/{name}.py", tmp_path)
+    figures = json.loads((tmp_path / "fewclue_output" / f"{name}.json").read_text(encoding="utf-8"))
+    assert {"fine-tune", "zero-shot"} <= set(figures) and figures["seconds"] < 90
+    least = {"tnews": ("zero-shot", 0.5), "iflytek": ("fine-tune", 0.6), "eprstmt": ("zero-shot", 0.7)}
+    if name in least:
+        method, score = least[name]
+        assert figures[method] >= score
+
+
+@pytest.mark.slow
+@pytest.mark.examples
 def test_clue_run_all(tmp_path):
     """A table beside published scores, and the zip of all predict files with its check."""
     text = run("clue/run_all.py", tmp_path, "--only", "tnews", "afqmc", "--epochs", "1", "--output", "all")
@@ -77,20 +90,18 @@ def test_clue_run_all(tmp_path):
     assert set(clue.check_zip(path).files) == {"afqmc_predict.json", "tnews11_predict.json"}
 
 
-def test_reached_by_luck():
-    """By the binomial distribution: 6 of 10 come with p = 0.0197 where a guess is right once in four, 7 with 0.0035."""
-    reached = runpy.run_path(str(EXAMPLES / "clue" / "common.py"))["reached_by_luck"]
-    assert [reached(0.25, 10, epochs) for epochs in (1, 2, 3, 14, 15)] == [0.6, 0.6, 0.7, 0.7, 0.8]
-    assert reached(0.0, 18, 10) == 1 / 18
-
-
 def test_index():
     """Every example stands in the index, and nothing else."""
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\S+)\]\((\S+)\) \| .+ \| .+ \|$", text, re.M)
     assert all(name == link for name, link in listed)
-    found = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("clue/*.py"), *EXAMPLES.glob("pretrain/*.*")]
-    found = {path.relative_to(EXAMPLES).as_posix() for path in found} - {"clue/common.py"}
+    found = [
+        *EXAMPLES.glob("*.py"),
+        *EXAMPLES.glob("clue/*.py"),
+        *EXAMPLES.glob("fewclue/*.py"),
+        *EXAMPLES.glob("pretrain/*.*"),
+    ]
+    found = {path.relative_to(EXAMPLES).as_posix() for path in found} - {"clue/common.py", "fewclue/common.py"}
     assert sorted(name for name, _ in listed) == sorted(found)
 
 

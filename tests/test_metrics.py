@@ -15,6 +15,7 @@ from bert4keras2.metrics import (
     macro_f1,
     matthews,
     multilabel_f1,
+    reached_by_luck,
     reading_scores,
     rouge_l,
     span_f1,
@@ -119,3 +120,11 @@ def test_what_cannot_be_compared(measure):
 def test_confusion_knows_its_labels():
     with pytest.raises(ValueError, match="predicted holds classes that are not in labels: c"):
         confusion(["a"], ["c"], ["a", "b"])
+
+
+def test_reached_by_luck():
+    """By the binomial distribution: 6 of 10 come with p = 0.0197 where a guess is right once in four, 7 with 0.0035."""
+    assert [reached_by_luck(0.25, 10, tries) for tries in (1, 2, 3, 14, 15)] == [0.6, 0.6, 0.7, 0.7, 0.8]
+    assert reached_by_luck(0.0, 18, 10) == 1 / 18 and reached_by_luck(0.5, 3) == 1.0
+    with pytest.raises(ValueError, match=r"share must be in \[0, 1\], not 2"):
+        reached_by_luck(2, 10)

@@ -117,7 +117,7 @@ def test_content_of_the_source_distribution(distributions):
     with tarfile.open(distributions[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert set(FILES) <= names
-    assert {"bert4keras2/py.typed", "bert4keras2/__main__.py", "examples/basic_classification.py", "docs/models.md"} <= names
+    assert {"bert4keras2/py.typed", "bert4keras2/__main__.py", "examples/basic_classification.py"} <= names
     for kind in ("*.tsv", "*.json"):
         assert {str(path.relative_to(ROOT)) for path in (ROOT / "examples").rglob(kind)} <= names
     assert not [name for name in names if name.startswith("tests") or name.endswith(".pyc")]

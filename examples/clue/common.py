@@ -5,13 +5,13 @@ import json
 import os
 import time
 from collections import Counter
-from math import comb
 from pathlib import Path
 
 import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import set_seed
 from bert4keras2.clue import get_task
 from bert4keras2.files import write_text
+from bert4keras2.metrics import reached_by_luck
 from bert4keras2.optimizers import AdaFactor
 from bert4keras2.tasks import TextClassifier
 
@@ -99,16 +99,6 @@ def majority(train, valid):
 def chance(valid, choices):
     """Return the expected accuracy of drawing one of each row's choices, and words for it."""
     return sum(1 / len(choices(row)) for row in valid) / len(valid), "a guess"
-
-
-def reached_by_luck(share, rows, epochs):
-    """Return the least share of rows that the best of some epochs reaches by luck less than once in twenty times."""
-    tail = 0.0
-    for right in range(rows, -1, -1):  # the binomial distribution, from its end on
-        tail += comb(rows, right) * share**right * (1 - share) ** (rows - right)
-        if tail * epochs >= 0.05:
-            return min(right + 1, rows) / rows
-    return 0.0
 
 
 def finish(task, args, valid, predict, baseline):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bert4keras2.clue import CLUE, check_zip, decode_idioms, zip_predictions
+from bert4keras2.clue import CLUE, FEWCLUE, check_zip, decode_idioms, zip_predictions
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "samples" / "clue"
+README = (SAMPLES.parent / "README.md").read_text(encoding="utf-8")
 SIZES = {
     "iflytek": (72, 24, 24), "tnews": (120, 32, 32), "afqmc": (80, 24, 24), "cmnli": (90, 30, 30),
     "ocnli": (90, 30, 30), "wsc": (40, 16, 16), "csl": (40, 16, 16), "cmrc2018": (60, 18, 18), "c3": (30, 10, 10),
@@ -49,9 +50,22 @@ def test_samples(name):
             assert len(set(counts.values())) == 1 and set(counts) <= set(task.labels)
 
 
+@pytest.mark.parametrize("name", FEWCLUE)
+def test_fewclue_samples(name):
+    """Few rows of all classes in each split, and no text in two of them."""
+    task, folder = FEWCLUE[name], SAMPLES.parent / "fewclue" / name
+    parts = [task.load(folder, split) for split in ("train", "valid", "test_public")]
+    assert all(map(task.has_target, sum(parts, []))) and all(12 <= len(rows) <= 80 for rows in parts)
+    texts = [{text_of(row) for row in rows} for rows in parts]
+    assert not texts[0] & texts[2] and not texts[1] & texts[2]
+    if name != "chid":
+        assert len({frozenset(row.label for row in rows) for rows in parts}) == 1
+    said = re.search(rf"^\| `fewclue/{name}` .*\| (\d+) / (\d+) / (\d+) \|$", README, re.M)
+    assert tuple(map(int, said.groups())) == tuple(map(len, parts))
+
+
 def test_the_readme_counts_right():
-    page = (SAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    said = re.findall(r"^\| `clue/(\w+)` .*\| (\d+) / (\d+) / (\d+) \|$", page, re.M)
+    said = re.findall(r"^\| `clue/(\w+)` .*\| (\d+) / (\d+) / (\d+) \|$", README, re.M)
     assert {name: tuple(map(int, sizes)) for name, *sizes in said} == SIZES
 
 
