@@ -95,12 +95,7 @@ def test_index():
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\S+)\]\((\S+)\) \| .+ \| .+ \|$", text, re.M)
     assert all(name == link for name, link in listed)
-    found = [
-        *EXAMPLES.glob("*.py"),
-        *EXAMPLES.glob("clue/*.py"),
-        *EXAMPLES.glob("fewclue/*.py"),
-        *EXAMPLES.glob("pretrain/*.*"),
-    ]
+    found = [path for kind in ("*.py", "clue/*.py", "fewclue/*.py", "pretrain/*.*") for path in EXAMPLES.glob(kind)]
     found = {path.relative_to(EXAMPLES).as_posix() for path in found} - {"clue/common.py", "fewclue/common.py"}
     assert sorted(name for name, _ in listed) == sorted(found)
 

@@ -158,10 +158,9 @@ def finish(clue, args, scores, rows, chance):
     """Print the scores and write them."""
     luck = reached_by_luck(chance, rows)
     for method, score in scores.items():
-        note = "" if score >= luck else f"; below {luck:.4f} it may be luck"
-        print(
-            f"fewclue/{clue.name}: {method} {score:.4f} ({rows} rows of the public test set; a guess: {chance:.4f}{note})"
-        )
+        note = f"{rows} rows of the public test set; a guess: {chance:.4f}"
+        note += "" if score >= luck else f"; below {luck:.4f} it may be luck"
+        print(f"fewclue/{clue.name}: {method} {score:.4f} ({note})")
     figures = {"task": clue.name, **scores, "chance": chance, "rows": rows}
     figures["seconds"] = round(time.perf_counter() - args.start, 1)
     os.makedirs(args.output, exist_ok=True)
