@@ -1,0 +1,210 @@
+"""Real data sets, from files to a table: what an encoder reaches beside an answer that needs no model.
+
+    python examples/clue/real_data.py DATASETS --checkpoint me5_small_zh --prefix "query: " --only sentiment cluener
+    python examples/clue/real_data.py DATASETS --only bustm eprstmt --seeds 3
+    python examples/clue/real_data.py DATASETS --table
+
+Each run adds a line to the file of results, and is not repeated if it is there; --table prints all of them. DATASETS
+has a folder for each collection: clue, fewclue, ner, sentiment, similarity.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
+from bert4keras2.backend import keras, set_seed
+from bert4keras2.clue import get_task
+from bert4keras2.tasks import EntityTagger, MultipleChoice, SpanReader, TextClassifier, read_rows
+
+
+def labelled(name, *splits, texts=lambda row: (row.text,)):
+    """Return a function of the folder of data sets that reads splits of a task of CLUE or FewCLUE."""
+
+    def load(root):
+        task = get_task(name)
+        folder = root / ("fewclue" if task.suite == "fewclue" else "clue") / task.name
+        return [[(*texts(row), row.label) for row in task.load(folder, split)] for split in splits]
+
+    return load
+
+
+def table(*paths, columns):
+    """Return a function that reads files with columns."""
+    return lambda root: [list(map(tuple, _columns(read_rows(str(root / path)), columns))) for path in paths]
+
+
+def _columns(rows, columns):
+    return ([row[column] for column in columns] for row in rows if len(row) > max(columns))
+
+
+def tagged(*paths):
+    """Return a function that reads files with a character and its tag in each line, and a blank line between texts."""
+
+    def load(root):
+        parts = []
+        for path in paths:
+            rows, tokens, tags = [], [], []
+            for line in [*(root / path).read_text(encoding="utf-8").splitlines(), ""]:
+                if line.strip():
+                    token, tag = line.split()
+                    tokens.append(token)
+                    tags.append(tag)
+                elif tokens:
+                    rows.append({"tokens": tokens, "tags": tags})
+                    tokens, tags = [], []
+            parts.append(rows)
+        return parts
+
+    return load
+
+
+def entities(root):
+    """Return the rows of CLUENER."""
+    task = get_task("cluener")
+    return [
+        [(row.text, list(row.spans)) for row in task.load(root / "clue/cluener", part)] for part in ("train", "valid")
+    ]
+
+
+def choices(root):
+    """Return the questions about dialogues of C3's development set, to train on, and those about texts."""
+    task = get_task("c3")
+    return [
+        [
+            ("\n".join(row.passage), row.question, list(row.choices), row.answer)
+            for row in task.read(root / "clue/c3" / name)
+        ]
+        for name in ("c3-d-dev.json", "c3-m-dev.json")
+    ]
+
+
+def reading(root):
+    """Return four fifths of the texts of CMRC's trial set, and the rest."""
+    rows = get_task("cmrc2018").read(root / "clue/cmrc2018/cmrc2018_trial.json")
+    texts = list(dict.fromkeys(row.context for row in rows))
+    known = set(texts[: len(texts) * 4 // 5])
+    parts = [row for row in rows if row.context in known], [row for row in rows if row.context not in known]
+    return [[(row.context, row.question, [answer.text for answer in row.answers]) for row in part] for part in parts]
+
+
+PAIR = {"texts": lambda row: (row.first, row.second)}
+MARKED = {"texts": lambda row: (row.marked(),)}
+WORDS = {"texts": lambda row: (row.text, row.joined())}
+FEW = ("train", "test_public")
+# name: what reads it, the class of the task, its options, epochs, rows to train on (None for all), seeds are by flag
+RECIPES = {
+    "afqmc": (labelled("afqmc", "train", "valid", **PAIR), TextClassifier, {"maxlen": 64}, 2, None),
+    "ocnli": (labelled("ocnli", "train", "valid", **PAIR), TextClassifier, {"maxlen": 64}, 3, None),
+    "cluener": (entities, EntityTagger, {"maxlen": 64, "head": "crf"}, 4, None),
+    "c3": (choices, MultipleChoice, {"maxlen": 256}, 3, None),
+    "cmrc2018": (reading, SpanReader, {"maxlen": 384}, 3, None),
+    "tnews-few": (labelled("fewclue/tnews", *FEW), TextClassifier, {"maxlen": 64}, 6, None),
+    "iflytek-few": (labelled("fewclue/iflytek", *FEW), TextClassifier, {"maxlen": 128}, 10, None),
+    "csl-few": (labelled("fewclue/csl", *FEW, **WORDS), TextClassifier, {"maxlen": 256}, 6, None),
+    "cluewsc-few": (labelled("fewclue/cluewsc", *FEW, **MARKED), TextClassifier, {"maxlen": 128}, 6, None),
+    "bustm": (labelled("fewclue/bustm", *FEW, **PAIR), TextClassifier, {"maxlen": 64}, 10, None),
+    "eprstmt": (labelled("fewclue/eprstmt", *FEW), TextClassifier, {"maxlen": 128}, 10, None),
+    "csldcp": (labelled("fewclue/csldcp", *FEW), TextClassifier, {"maxlen": 128}, 6, None),
+    "sentiment": (
+        table("sentiment/sentiment.train.data", "sentiment/sentiment.test.data", columns=(0, 1)),
+        TextClassifier, {"maxlen": 128}, 2, None,
+    ),
+    "LCQMC": (
+        table("similarity/LCQMC/dev.txt", "similarity/LCQMC/test.txt", columns=(0, 1, 2)),
+        TextClassifier, {"maxlen": 64}, 3, None,
+    ),
+    "STS-B": (
+        table("similarity/STS-B/sts-b-train.txt", "similarity/STS-B/sts-b-test.txt", columns=(0, 1, 2)),
+        TextClassifier, {"maxlen": 64, "kind": "number"}, 4, None,
+    ),
+    "peopledaily": (
+        tagged("ner/peopledaily/train.txt", "ner/peopledaily/dev.txt"),
+        EntityTagger, {"maxlen": 128, "head": "crf"}, 2, 10000,
+    ),
+}  # fmt: skip
+
+
+def baseline(task, train, test):
+    """Return the score of an answer that needs no model: the most frequent label, a guess, or none."""
+    if isinstance(task, TextClassifier) and task.kind == "single":
+        most = Counter(row[-1] for row in train).most_common(1)[0][0]
+        return sum(row[-1] == most for row in test) / len(test)
+    return sum(1 / len(row[2]) for row in test) / len(test) if isinstance(task, MultipleChoice) else 0.0
+
+
+def run(name, args, seed):
+    """Train and evaluate one task; return the line of its results."""
+    load, kind, options, epochs, most = RECIPES[name]
+    train, test = load(args.datasets)
+    order = np.random.default_rng(seed).permutation(len(train))[: args.rows or most]
+    train = [train[place] for place in order]
+    set_seed(seed)
+    options = {**options, "prefix": args.prefix}
+    if kind in (TextClassifier, MultipleChoice):
+        options["pooling"] = "mean"
+    task = kind.from_checkpoint(args.checkpoint, **options)
+    start = time.perf_counter()
+    task.fit(train, epochs=args.epochs or epochs, batch_size=32, learning_rate=args.learning_rate, verbose=2)
+    seconds = time.perf_counter() - start
+    metrics = task.evaluate(test, progress=False).metrics
+    line = {"task": name, "checkpoint": Path(args.checkpoint).name, "seed": seed, "metrics": metrics}
+    line |= {"baseline": baseline(task, train, test), "train": len(train), "test": len(test)}
+    return line | {"epochs": args.epochs or epochs, "seconds": round(seconds), "backend": keras.backend.backend()}
+
+
+def show(path):
+    """Print the table of all results."""
+    heads = ["task", "rows: train / test", "epochs", "without a model", "encoder", "score (range of seeds)", "minutes"]
+    print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
+    groups = {}
+    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        groups.setdefault((line["task"], line["checkpoint"], line["train"], line["epochs"]), []).append(line)
+    for group in sorted(groups, key=lambda group: (list(RECIPES).index(group[0]), group[1])):
+        lines = groups[group]
+        first, *others = lines[0]["metrics"]
+        scores = [line["metrics"][first] for line in lines]
+        text = f"{first} {np.mean(scores):.3f}"
+        if len(scores) > 1:
+            text += f" ({min(scores):.3f} to {max(scores):.3f}, {len(scores)} seeds)"
+        if "em" in others:
+            text += f", em {np.mean([line['metrics']['em'] for line in lines]):.3f}"
+        minutes = np.mean([line["seconds"] for line in lines]) / 60
+        cells = [group[0], f"{group[2]:,} / {lines[0]['test']:,}", group[3], f"{lines[0]['baseline']:.3f}"]
+        print("| " + " | ".join(map(str, [*cells, group[1], text, f"{minutes:.1f}"])) + " |")
+
+
+def main():
+    """Run what is not there yet, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", type=Path, help="folder of the data sets")
+    parser.add_argument("--checkpoint", default="tiny-zh", help="folder or name of a pre-trained model")
+    parser.add_argument("--prefix", default="", help='put before each text, such as "query: " for E5 models')
+    parser.add_argument("--only", nargs="+", choices=list(RECIPES), metavar="TASK", help="some of the tasks")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each task (default: 1)")
+    parser.add_argument("--rows", type=int, help="rows to train on")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--learning-rate", type=float, help="(default: a usual one for the model's width)")
+    parser.add_argument("--precision", default="float32", help="policy of Keras, such as mixed_bfloat16")
+    parser.add_argument("--results", type=Path, default=Path("real_data.jsonl"))
+    parser.add_argument("--table", action="store_true", help="only print what there is")
+    args = parser.parse_args()
+    keras.config.set_dtype_policy(args.precision)
+    lines = args.results.read_text(encoding="utf-8").splitlines() if args.results.exists() else []
+    done = {(line["task"], line["checkpoint"], line["seed"]) for line in map(json.loads, lines)}
+    for name in () if args.table else args.only or RECIPES:
+        for seed in range(args.seeds):
+            if (name, Path(args.checkpoint).name, seed) not in done:
+                line = run(name, args, seed)
+                print(line, flush=True)
+                with open(args.results, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+    show(args.results)
+
+
+if __name__ == "__main__":
+    main()
