@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bert4keras2.commands.saved_task import run_on_task, task_parser
 
 __all__ = ["main"]
 
@@ -20,28 +22,21 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     Raises:
         SystemExit: after help (0) or arguments that there are not (2).
     """
-    parser = argparse.ArgumentParser(prog=prog, description="Tell how well a saved task does on labelled rows.")
-    parser.add_argument("folder", help="folder of a saved task, or of a classifier of Hugging Face's")
+    parser = task_parser(prog, "Tell how well a saved task does on labelled rows.")
     parser.add_argument("file", help="CSV, TSV, JSON Lines or JSON file of rows with labels")
     parser.add_argument(
         "--columns", type=json.loads, metavar="JSON", help='{"text": name or number of the column, ...}'
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, without tables")
-    parser.add_argument("--batch-size", type=int, help="texts at once")
-    given = parser.parse_args(arguments)
-    import bert4keras2.quiet  # noqa: F401  before TensorFlow
+    return run_on_task(parser, arguments, _evaluate)
 
-    try:
-        from bert4keras2.tasks import load_task, read_rows
 
-        rows = read_rows(given.file, given.columns)
-        options = {} if given.batch_size is None else {"batch_size": given.batch_size}
-        report = load_task(given.folder, **options).evaluate(rows)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+def _evaluate(given: argparse.Namespace, load: Callable[[], Any]) -> None:
+    from bert4keras2.tasks import read_rows
+
+    rows = read_rows(given.file, given.columns)
+    report = load().evaluate(rows)
     print(json.dumps({**report.metrics, "rows": report.rows}) if given.json else report)
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from bert4keras2.commands.saved_task import run_on_task, task_parser
 
 __all__ = ["main"]
 
@@ -22,8 +24,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     Raises:
         SystemExit: after help (0) or arguments that there are not (2).
     """
-    parser = argparse.ArgumentParser(prog=prog, description="Tell what a saved task says of texts, as JSON Lines.")
-    parser.add_argument("folder", help="folder of a saved task, or of a classifier of Hugging Face's")
+    parser = task_parser(prog, "Tell what a saved task says of texts, as JSON Lines.")
     parser.add_argument(
         "file",
         nargs="?",
@@ -35,19 +36,11 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
         "--columns", type=json.loads, metavar="JSON", help='{"text": name or number of the column, ...}'
     )
     parser.add_argument("--threshold", type=float, help="least probability of labels and entities (default: 0.5)")
-    parser.add_argument("--batch-size", type=int, help="texts at once")
-    given = parser.parse_args(arguments)
-    import bert4keras2.quiet  # noqa: F401  before TensorFlow
-
-    try:
-        return _predict(given)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_on_task(parser, arguments, _predict)
 
 
-def _predict(given: argparse.Namespace) -> int:
-    from bert4keras2.tasks import Rows, load_task, read_rows
+def _predict(given: argparse.Namespace, load: Callable[[], Any]) -> None:
+    from bert4keras2.tasks import Rows, read_rows
 
     if given.file is None:
         rows = Rows(_lines(sys.stdin.read()), "line {}".format)
@@ -57,12 +50,9 @@ def _predict(given: argparse.Namespace) -> int:
         from bert4keras2.tasks.rows.tables import read_text
 
         rows = Rows(_lines(read_text(given.file)), lambda index: f"{given.file}, text {index + 1}")
-    options = {} if given.batch_size is None else {"batch_size": given.batch_size}
-    task = load_task(given.folder, **options)
     threshold = {} if given.threshold is None else {"threshold": given.threshold}
-    inputs, found = task.predict_rows(rows, **threshold)
+    inputs, found = load().predict_rows(rows, **threshold)
     _write(given.output, (_record(row, said, one) for row, said, one in zip(rows, inputs, found, strict=True)))
-    return 0
 
 
 def _lines(text: str) -> list[tuple[str, ...]]:

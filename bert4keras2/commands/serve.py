@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bert4keras2.commands.saved_task import run_on_task, task_parser
 
 __all__ = ["main"]
 
@@ -19,27 +21,17 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     Raises:
         SystemExit: after help (0) or arguments that there are not (2).
     """
-    parser = argparse.ArgumentParser(
-        prog=prog, description="Serve a saved task: JSON at /predict, a page to type a text into at /."
-    )
-    parser.add_argument("folder", help="folder of a saved task, or of a classifier of Hugging Face's")
+    parser = task_parser(prog, "Serve a saved task: JSON at /predict, a page to type a text into at /.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer alone)")
     parser.add_argument("--port", type=int, default=8000, help="port; 0 for one that is free (default: 8000)")
     parser.add_argument("--server", help="a server that bottle knows, such as waitress (default: Python's own)")
-    parser.add_argument("--batch-size", type=int, help="texts at once")
-    given = parser.parse_args(arguments)
-    import bert4keras2.quiet  # noqa: F401  before TensorFlow
+    return run_on_task(parser, arguments, _serve)
 
-    try:
-        from bert4keras2.service import task_service
-        from bert4keras2.tasks import load_task
 
-        options = {} if given.batch_size is None else {"batch_size": given.batch_size}
-        task_service(load_task(given.folder, **options), given.host, given.port, given.server).start()
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _serve(given: argparse.Namespace, load: Callable[[], Any]) -> None:
+    from bert4keras2.service import task_service
+
+    task_service(load(), given.host, given.port, given.server).start()
 
 
 if __name__ == "__main__":
