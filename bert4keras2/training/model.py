@@ -18,6 +18,7 @@ from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.callbacks import find_keeper, help_monitors
 from bert4keras2.training.display import show_once
+from bert4keras2.training.exporting import ExportMethod
 from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.jax_steps import LastingValues
@@ -34,7 +35,7 @@ KERAS_SUFFIX = ".weights.h5"
 _IN_LOOP: ContextVar[bool] = ContextVar("in_loop", default=False)
 
 
-class TrainingMethods(ClassicMethods, LastingValues):
+class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
     """What `Model` and `Sequential` have beyond Keras' classes, to be mixed into them.
 
     Weight files may have any name ("best_model.weights") and may come from Keras 2; `fit_generator` and the like are
