@@ -160,7 +160,9 @@ def _write_saved_model(model: Any, path: str) -> None:
 
     structure = keras_private.input_structure(model)
     inputs = keras.tree.flatten(structure)
-    specs = [tf.TensorSpec(x.shape, x.dtype, name=keras_private.maker(x).name) for x in inputs]
+    # Signatures are called by these names, so they are Python's.
+    given = [keras_private.maker(x).name.replace("-", "_") for x in inputs]
+    specs = [tf.TensorSpec(x.shape, x.dtype, name=name) for x, name in zip(inputs, given, strict=True)]
     names = _output_names(model)
     archive = keras.export.ExportArchive()
     archive.track(model)
