@@ -17,6 +17,7 @@ from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.callbacks import find_keeper, help_monitors
+from bert4keras2.training.direct import few_batches, predict_batches
 from bert4keras2.training.display import show_once
 from bert4keras2.training.exporting import ExportMethod
 from bert4keras2.training.feeding import Feeding, by_name
@@ -114,11 +115,16 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
             return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
-        """Predict as keras.Model.predict does, on data as for `fit`."""
+        """Predict as keras.Model.predict does, on data as for `fit`; few rows take no longer than the model itself."""
         given = by_name("predict", x, *args, **kwargs)
         show_once(given)
         with self._fed(given, "predict", "predict_function", "steps"):
-            return super().predict(**given)
+            batches = few_batches(self, given)
+            if batches is None:
+                return super().predict(**given)
+            return predict_batches(
+                self, super().predict_on_batch, batches, given.get("callbacks"), given.get("verbose", 0)
+            )
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Train on one batch as keras.Model.train_on_batch does, and return the losses and metrics of this batch."""
