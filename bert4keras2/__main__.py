@@ -13,6 +13,7 @@ __all__ = ["main"]
 COMMANDS = {
     "inspect": ("bert4keras2.inspect", "tell what a checkpoint is, which call loads it, and what does not fit"),
     "convert": ("bert4keras2.convert", "convert a checkpoint between TensorFlow's and Hugging Face's formats"),
+    "export": ("bert4keras2.export", "write a model or a task for ONNX and other runtimes"),
     "migrate": ("bert4keras2.migrate.command", "move scripts from bert4keras to bert4keras2"),
     "train": ("bert4keras2.commands.train", "train a task on rows of files: classify, tag, read, choose"),
     "predict": ("bert4keras2.commands.predict", "tell what a saved task says of texts"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.embeddings.pooling import pad_id_of
+from bert4keras2.exporting import ExportedModel
 from bert4keras2.snippets.sequences import round_up
 from bert4keras2.training.input_checks import IdLimits
 
@@ -20,7 +21,7 @@ class TextBatches:
     """Cuts rows of ids into batches for a model, longest rows first: what does not fit into memory shows at once.
 
     Args:
-        model: a functional model of token ids, and of segment ids and positions if it takes them.
+        model: a functional model of token ids, and of segment ids and positions if it takes them; or an exported one.
         tokenizer: whose padding the rows have; they get the model's.
         maxlen: longest row.
 
@@ -30,12 +31,16 @@ class TextBatches:
 
     def __init__(self, model: Any, tokenizer: Any, maxlen: int):
         self.maxlen = maxlen
-        self.names = [tensor.name for tensor in model.inputs]
-        self.pad, self._own_pad = pad_id_of(model), tokenizer.__dict__.get("_token_pad_id", 0)
-        self.limits = IdLimits(model)
-        self._fixed = model.inputs[0].shape[1]
+        if isinstance(model, ExportedModel):
+            said = model.description
+            self.names, self.pad, self._fixed = said.inputs, said.pad_id, said.length
+            self.limits = IdLimits.of(said.inputs, said.limits, said.pad_id)
+        else:
+            self.names, self.pad = [tensor.name for tensor in model.inputs], pad_id_of(model)
+            self.limits, self._fixed = IdLimits(model), model.inputs[0].shape[1]
+        self._own_pad = tokenizer.__dict__.get("_token_pad_id", 0)
         sizes = [(size, layer) for size, layer in self.limits.lengths.values()]
-        sizes += [(t.shape[1], f"input {t.name}") for t in model.inputs if t.shape[1] is not None]
+        sizes += [(self._fixed, f"input {self.names[0]}")] if self._fixed is not None else []
         for size, layer in sizes:
             if maxlen > size:
                 raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,13 +13,19 @@ import numpy as np
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.embeddings.batches import WINDOW, TextBatches
 from bert4keras2.embeddings.compiled import Compiled
+from bert4keras2.embeddings.exported import write_exported
 from bert4keras2.embeddings.pooling import POOLINGS, vector_model
 from bert4keras2.embeddings.whiten import Whitening, whitening
+from bert4keras2.exporting import Description, ExportedModel, OnnxModel, described, export_model
 from bert4keras2.models import build_transformer_model
 from bert4keras2.progress import progress_bar
+from bert4keras2.settings import check_choice
 from bert4keras2.tokenizers import load_tokenizer
+from bert4keras2.training.input_checks import IdLimits
 
 __all__ = ["SentenceEncoder"]
+
+ENGINES = ("keras", "onnx")
 
 
 class SentenceEncoder:
@@ -41,9 +48,11 @@ class SentenceEncoder:
         output: symbolic tensor, or name of a layer, to be pooled instead of the last hidden states; if it has the
             shape (B, C), it is the vector.
         jit_compile: use XLA on TensorFlow: seconds of compilation for each shape.
+        engine: what runs the model: "keras", or "onnx" for onnxruntime, which gets a copy of the weights as they are
+            (`pip install "bert4keras2[export]"`).
 
     Attributes:
-        model: the Keras model from ids to vectors (B, D), without `normalize` and `whitening`.
+        model: the Keras model from ids to vectors (B, D), without `normalize` and `whitening`; None of an exported one.
         dimension: D, the width of the vectors before whitening.
 
     Raises:
@@ -62,7 +71,9 @@ class SentenceEncoder:
         batch_size: int = 64,
         output: Any = None,
         jit_compile: bool = False,
+        engine: str = "keras",
     ):
+        check_choice("engine", engine, ENGINES)
         if isinstance(model, str | os.PathLike):
             raise TypeError(f"SentenceEncoder takes a model, not {model!r}: SentenceEncoder.load({model!r}) loads one")
         if not hasattr(tokenizer, "encode_batch"):
@@ -77,10 +88,17 @@ class SentenceEncoder:
         self.prefix = prefix
         self.batch_size = _integer("batch_size", batch_size, 1)
         self.maxlen = _integer("maxlen", maxlen, 3)
-        self.model = vector_model(model, pooling, output)
-        self.dimension = int(self.model.output_shape[-1])
-        self._cutter = TextBatches(self.model, tokenizer, self.maxlen)
-        self._compiled = Compiled(self.model, jit_compile)
+        self._transformer = model if hasattr(model, "hidden_states") else getattr(model, "transformer", None)
+        self.model: Any = None
+        if isinstance(model, ExportedModel):
+            self.dimension = int(model.description.width or 0)
+            self._cutter = TextBatches(model, tokenizer, self.maxlen)
+            self._compiled: Any = model.run
+        else:
+            self.model = vector_model(model, pooling, output)
+            self.dimension = int(self.model.output_shape[-1])
+            self._cutter = TextBatches(self.model, tokenizer, self.maxlen)
+            self._compiled = _in_onnx(self.model) if engine == "onnx" else Compiled(self.model, jit_compile)
         self._whitening: Whitening | None = None
 
     @classmethod
@@ -89,17 +107,22 @@ class SentenceEncoder:
 
         Args:
             folder: the folder that `build_transformer_model` and `load_tokenizer` read, or the name of a repository
-                on the Hugging Face hub.
+                on the Hugging Face hub; or what `export` wrote as ONNX, which says pooling, maxlen, prefix and
+                normalize, and is run by onnxruntime.
             **options: those of `SentenceEncoder`; `tokenizer_options`, a dict for `load_tokenizer`; all others go to
-                `build_transformer_model`, such as model="simbert". pooling="pooler" implies with_pool=True.
+                `build_transformer_model`, such as model="simbert". pooling="pooler" implies with_pool=True. Of an
+                exported model: maxlen, prefix, normalize, batch_size and `threads`.
 
         Raises:
             FileNotFoundError: if a file is missing.
             TypeError: for an unknown option.
             ValueError: if files and options do not fit together.
         """
-        own = ("pooling", "maxlen", "normalize", "prefix", "batch_size", "output", "jit_compile")
+        own = ("pooling", "maxlen", "normalize", "prefix", "batch_size", "output", "jit_compile", "engine")
         chosen = {name: options.pop(name) for name in own if name in options}
+        said = described(folder)
+        if said is not None:
+            return cls._load_exported(folder, said, {**chosen, **options})
         pooling = chosen.get("pooling", "mean")
         if pooling not in POOLINGS:  # before the weights are read
             raise ValueError(f"pooling is one of {', '.join(map(repr, POOLINGS))}, not {pooling!r}")
@@ -109,6 +132,54 @@ class SentenceEncoder:
         tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
         model = build_transformer_model(folder, **{**options, "return_keras_model": False})
         return cls(model, tokenizer, **chosen)
+
+    @classmethod
+    def _load_exported(cls, folder: str | os.PathLike, said: Description, options: dict[str, Any]) -> SentenceEncoder:
+        threads = options.pop("threads", None)
+        fixed = {"pooling": said.options.get("pooling"), "engine": "onnx"}
+        for name, value in fixed.items():
+            if options.pop(name, value) != value:
+                raise ValueError(f"{os.fspath(folder)} holds an exported model with {name}={value!r}")
+        known = ("maxlen", "normalize", "prefix", "batch_size", "tokenizer_options")
+        for name in options:
+            if name not in known:
+                raise ValueError(
+                    f"{os.fspath(folder)} holds an exported model, which is built already: {name} says nothing"
+                )
+        model = ExportedModel(folder, "vectors", threads)
+        tokenizer_options = options.pop("tokenizer_options", None) or said.options.get("tokenizer_options") or {}
+        kept = {name: said.options[name] for name in known if name in said.options and name != "tokenizer_options"}
+        tokenizer = load_tokenizer(folder, **tokenizer_options)
+        return cls(model, tokenizer, **{**kept, "pooling": fixed["pooling"] or "mean", **options})
+
+    def export(self, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any) -> str:
+        """Write the model from ids to vectors for another program, and what texts are made into ids by.
+
+        Args:
+            folder: where to; as ONNX, `SentenceEncoder.load` reads it. A whitening is not part of it.
+            to: "onnx", "saved_model", "litert" or "openvino".
+            int8: matrices of eight bits ("onnx", "litert").
+            **options: `opset` for ONNX.
+
+        Returns:
+            What was written and how it compares, in words.
+
+        Raises:
+            ImportError: if a package of the format is not installed.
+            ValueError: if the model is exported already, or cannot be.
+        """
+        if self.model is None:
+            raise ValueError("this encoder is an exported model: export the one that it was made from")
+        if self._transformer is None:
+            raise ValueError(
+                "the vocabulary's files are known of models of build_transformer_model alone: for others,"
+                " encoder.model.export(file, format='onnx') writes the model"
+            )
+        kept = {"pooling": self.pooling, "maxlen": self.maxlen, "prefix": self.prefix, "normalize": self.normalize}
+        kept |= {"batch_size": self.batch_size}
+        return write_exported(
+            folder, "vectors", self.model, self._transformer, self.tokenizer, to, int8, ["vectors"], kept, **options
+        )
 
     @property
     def whitening(self) -> Whitening | None:
@@ -188,6 +259,14 @@ class SentenceEncoder:
             texts = [self.prefix + text for text in texts]
         ids, segments = self.tokenizer.encode_batch(texts, pairs, maxlen=self.maxlen)
         return self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape)
+
+
+def _in_onnx(model: Any) -> OnnxModel:
+    """Return a Keras model as one of onnxruntime, with the weights that it has now."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.onnx")
+        export_model(model, path, "onnx", IdLimits(model).examples(), ["vectors"])
+        return OnnxModel(path)
 
 
 def _integer(name: str, value: Any, smallest: int) -> int:

@@ -193,6 +193,12 @@ def several_workers(model: Any) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def works_in_parts(model: Any) -> bool:
+    """Whether a step of a model is shared by devices, or runs several batches at once."""
+    parts = model._distribute_strategy is not None if keras.backend.backend() == "tensorflow" else False
+    return parts or model.steps_per_execution != 1 or keras.distribution.distribution() is not None
+
+
 def build_for_workers(model: Any, iterator: Any) -> bool:
     """Create a model's metrics for this process' own part of a first batch, if several processes train it.
 

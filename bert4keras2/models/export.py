@@ -13,7 +13,7 @@ from bert4keras2.checkpoints.loader import saved_arrays, table_for
 from bert4keras2.families.huggingface import huggingface_config
 from bert4keras2.files import write_text
 
-__all__ = ["save_huggingface"]
+__all__ = ["save_config", "save_huggingface"]
 
 # Options that transformers does not know, and that are not to be read from a configuration either.
 UNSAID = ("hierarchical_position", "residual_attention_scores", "shared_segment_embeddings")
@@ -33,8 +33,7 @@ def save_huggingface(
     Raises:
         ValueError: if Hugging Face's format has no place for the family, its activation or one of its variables.
     """
-    config = dataclasses.replace(transformer.config, hidden_act=_activation(transformer))
-    content = {**huggingface_config(config), "torch_dtype": dtype or "float32", **(also or {})}
+    config, content = transformer.config, _content(transformer, dtype, also)
     table = table_for(config.family, "huggingface")
     bindings = transformer._bindings("huggingface", None)
     named = {id(binding.variable) for binding in bindings}
@@ -48,6 +47,33 @@ def save_huggingface(
     folder = os.fspath(folder)
     os.makedirs(folder, exist_ok=True)
     write_safetensors(os.path.join(folder, "model.safetensors"), saved_arrays(bindings, table, dtype), {"format": "pt"})
+    _write_config(folder, content)
+
+
+def save_config(transformer: Any, folder: str | os.PathLike, also: dict[str, Any] | None = None) -> None:
+    """Write config.json alone, for a model whose weights are exported: what readers of a vocabulary and labels ask.
+
+    Args:
+        transformer: the model, as `build_transformer_model(..., return_keras_model=False)` returns it.
+        folder: where to; it exists.
+        also: further keys, which win over the model's own.
+    """
+    try:
+        content = _content(transformer, None, also)
+    except ValueError:  # of a family, or with an activation, that Hugging Face has none of: sizes say enough
+        config = transformer.config
+        names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        content = {**{name: getattr(config, name) for name in names}, "vocab_size": config.rows}
+        content |= {"type_vocab_size": config.segment_vocab_size, "pad_token_id": config.pad_id, **(also or {})}
+    _write_config(folder, content)
+
+
+def _content(transformer: Any, dtype: str | None, also: dict[str, Any] | None) -> dict[str, Any]:
+    config = dataclasses.replace(transformer.config, hidden_act=_activation(transformer))
+    return {**huggingface_config(config), "torch_dtype": dtype or "float32", **(also or {})}
+
+
+def _write_config(folder: str | os.PathLike, content: dict[str, Any]) -> None:
     write_text(os.path.join(folder, "config.json"), json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 from keras.layers import Dense, Dropout
 
+from bert4keras2.exporting import ExportedModel
 from bert4keras2.layers import ConditionalRandomField, EfficientGlobalPointer, GlobalPointer
 from bert4keras2.metrics import span_f1
 from bert4keras2.settings import check_choice
@@ -121,6 +122,24 @@ class EntityTagger(Task):
         """Return the task's own options; tags are the labels of config.json."""
         return {name: value for name, value in super().settings().items() if name != "tags"}
 
+    def _build(self) -> None:
+        if not self.points:
+            self.scheme = TagScheme(bio_tags(self.labels) if self.tags is None else self.tags)
+            lost = sorted(set(self.labels) - set(self.scheme.types))
+            if lost:
+                raise ValueError(f"tags has none for the type {lost[0]!r}: {', '.join(self.scheme.tags)[:200]}")
+        super()._build()
+
+    def parts(self) -> dict[str, Any]:
+        """Return the scores of transitions between tags, if there are some."""
+        return {"transitions": self._transitions().tolist()} if self.head == "crf" else {}
+
+    def _transitions(self) -> np.ndarray:
+        """Return the (tags, tags) scores of "crf"."""
+        if isinstance(self.transformer, ExportedModel):
+            return np.asarray(self.transformer.description.parts["transitions"], "float64")
+        return ops.convert_to_numpy(self._crf.trans).astype("float64")
+
     def build_head(self) -> Any:
         """Return the symbolic output: (B, types, T, T) scores of spans, or (B, T, tags) scores of tags."""
         transformer = self.transformer
@@ -131,10 +150,6 @@ class EntityTagger(Task):
             layer = GlobalPointer if self.head == "global_pointer" else EfficientGlobalPointer
             sizes = {"heads": len(self.labels), "head_size": HEAD_SIZE, "kernel_initializer": init}
             return transformer.apply(x, layer, name="Tagger-Pointer", dtype="float32", **sizes)
-        self.scheme = TagScheme(bio_tags(self.labels) if self.tags is None else self.tags)
-        lost = sorted(set(self.labels) - set(self.scheme.types))
-        if lost:
-            raise ValueError(f"tags has none for the type {lost[0]!r}: {', '.join(self.scheme.tags)[:200]}")
         units = {"units": len(self.scheme.tags), "kernel_initializer": init, "dtype": "float32"}
         if self.head == "softmax":
             return transformer.apply(x, Dense, name="Token-Classifier", **units)
@@ -275,7 +290,7 @@ class EntityTagger(Task):
         ids, _ = self.encode([texts[row] for row in rows])
         lengths = self._cutter.lengths(ids)
         if self.head == "crf":
-            trans = ops.convert_to_numpy(self._crf.trans).astype("float64")
+            trans = self._transitions()
             tags, sure = viterbi(scores, lengths, trans), forward_backward(scores, lengths, trans)
         else:
             tags = scores.argmax(-1)

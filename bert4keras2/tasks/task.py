@@ -12,6 +12,7 @@ import numpy as np
 from bert4keras2.arguments import at_least
 from bert4keras2.embeddings.batches import WINDOW, TextBatches
 from bert4keras2.embeddings.compiled import Compiled
+from bert4keras2.exporting import ExportedModel
 from bert4keras2.progress import progress_bar
 from bert4keras2.snippets.sequences import sequence_padding
 from bert4keras2.tasks.fitting import train
@@ -31,7 +32,8 @@ class Task(TaskFolders, ABC):
     """A pre-trained model, its tokenizer, and a head: from rows to a fitted model, from texts to plain objects.
 
     Args:
-        transformer: the model of `build_transformer_model(..., return_keras_model=False)`.
+        transformer: the model of `build_transformer_model(..., return_keras_model=False)`; or an exported one, which
+            predicts and is not trained.
         tokenizer: its tokenizer.
         labels: the labels that there are; found in the rows of the first `fit` if None.
         maxlen: longest sequence of tokens; if None, the task's usual one, or what the model knows if that is less.
@@ -59,7 +61,8 @@ class Task(TaskFolders, ABC):
         prefix: str = "",
         batch_size: int = 64,
     ):
-        if not hasattr(transformer, "hidden_states"):
+        exported = isinstance(transformer, ExportedModel)
+        if not exported and not hasattr(transformer, "hidden_states"):
             raise TypeError(
                 f"{type(self).__name__} takes a Transformer of build_transformer_model(..., return_keras_model=False),"
                 f" not {type(transformer).__name__}; {type(self).__name__}.from_checkpoint(folder) loads one"
@@ -68,7 +71,8 @@ class Task(TaskFolders, ABC):
             raise TypeError(f"prefix is a str, not {type(prefix).__name__} {prefix!r:.60}")
         self.transformer, self.tokenizer, self.prefix = transformer, tokenizer, prefix
         if maxlen is None:
-            maxlen = min(self.usual_maxlen, transformer.config.positions or self.usual_maxlen)
+            positions = None if exported else transformer.config.positions
+            maxlen = min(self.usual_maxlen, positions or self.usual_maxlen)
         self.maxlen, self.batch_size = at_least("maxlen", maxlen, 3), at_least("batch_size", batch_size, 1)
         self.labels = numbered(labels) if self.labelled else None
         self._model: Model | None = None
@@ -87,6 +91,11 @@ class Task(TaskFolders, ABC):
         Raises:
             ValueError: before the labels are known.
         """
+        if isinstance(self.transformer, ExportedModel):
+            raise ValueError(
+                f"this {type(self).__name__} is an exported model: it predicts and evaluates; load the folder that it"
+                " was exported from to train or save it"
+            )
         if self._model is None:
             raise ValueError(
                 f"{type(self).__name__} knows no labels yet, so there is no model: pass labels=[...] or call fit(rows)"
@@ -94,7 +103,11 @@ class Task(TaskFolders, ABC):
         return self._model
 
     def _build(self) -> None:
-        """Put the head on the model."""
+        """Put the head on the model; an exported one has it."""
+        if isinstance(self.transformer, ExportedModel):
+            self._cutter = TextBatches(self.transformer, self.tokenizer, self.maxlen)
+            self._compiled: Any = self.transformer.run
+            return
         before = set(self.transformer.layers)
         output = self.build_head()
         added = {name.removeprefix(self.transformer.config.prefix) for name in set(self.transformer.layers) - before}
@@ -102,6 +115,15 @@ class Task(TaskFolders, ABC):
         self._model = Model(self.transformer.inputs, output)
         self._cutter = TextBatches(self._model, self.tokenizer, self.maxlen)
         self._compiled = Compiled(self._model)
+
+    def parts(self) -> dict[str, Any]:
+        """Return what predictions need beside the model's outputs, as JSON holds it: an exported folder keeps it."""
+        return {}
+
+    def _check_ready(self) -> None:
+        """Raise a ValueError if there is nothing to predict with."""
+        if not isinstance(self.transformer, ExportedModel):
+            self.model  # noqa: B018  (an error where there is none yet)
 
     @abstractmethod
     def build_head(self) -> Any:
@@ -146,6 +168,8 @@ class Task(TaskFolders, ABC):
         Raises:
             RowError: for a row that the task cannot learn from, with its place.
         """
+        if isinstance(self.transformer, ExportedModel):
+            self.model  # noqa: B018  (an error: it cannot be trained)
         read = self.read(rows_of(rows), learn=True)
         valid = None if validation is None else self.read(rows_of(validation, "validation"), learn=False)
         if self._model is None:
@@ -219,7 +243,7 @@ class Task(TaskFolders, ABC):
             seconds: their N second texts, or None.
             progress: show a bar; if None, on a terminal, where it takes some seconds.
         """
-        self.model  # noqa: B018  (an error where there is none yet)
+        self._check_ready()
         with progress_bar("Predicting", len(texts), "text", progress) as advance:
             for start in range(0, len(texts), WINDOW):
                 part = slice(start, start + WINDOW)
@@ -253,7 +277,7 @@ class Task(TaskFolders, ABC):
         Raises:
             RowError: for a row that is none, or whose label is none of the task's.
         """
-        self.model  # noqa: B018
+        self._check_ready()
         return self.report(self.read(rows_of(rows), learn=False), progress)
 
     @abstractmethod

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
-from bert4keras2.checkpoints.folder import find_config, find_vocabulary, find_weights
+from bert4keras2.checkpoints.folder import companions, copy_companions, find_config, find_vocabulary, find_weights
 from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointNotFoundError
 from bert4keras2.families.config import read_config
-from bert4keras2.files import read_json
+from bert4keras2.files import read_json, write_text
 from bert4keras2.tokenizers.huggingface import HuggingFaceTokenizer
 from bert4keras2.tokenizers.sentence_piece import SpTokenizer
 from bert4keras2.tokenizers.tokenizer_json import find_tokenizer_json
+from bert4keras2.tokenizers.vocabulary import save_vocab
 from bert4keras2.tokenizers.wordpiece import Tokenizer
 
-__all__ = ["load_tokenizer"]
+__all__ = ["load_tokenizer", "save_tokenizer"]
 
 _XLM_ROBERTA = ("XLMRobertaTokenizer", "XLMRobertaTokenizerFast")
 
@@ -68,6 +70,40 @@ def load_tokenizer(folder: str | os.PathLike, **kwargs: Any) -> Tokenizer | SpTo
     if config.get("type_vocab_size") == 1:
         tokenizer._second_segment = 0
     return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, folder: str, transformer: Any) -> None:
+    """Write what a tokenizer is made of: a list of tokens as it is in use, files of other kinds as they were.
+
+    Args:
+        tokenizer: of `load_tokenizer`, or one of the classes here.
+        folder: where to; it exists.
+        transformer: the model that it belongs to, whose `source` has the files.
+
+    Raises:
+        ValueError: if the files are needed and not known.
+    """
+    source = transformer.source
+    if source is not None and not os.path.isdir(source):
+        source = None
+    if isinstance(tokenizer, Tokenizer):
+        config = transformer.config
+        picked = config.keep_tokens is not None or bool(config.compound_tokens)
+        if source is not None and not picked and "vocab.txt" in companions(source):
+            copy_companions(source, folder)
+        else:
+            save_vocab(os.path.join(folder, "vocab.txt"), tokenizer._token_dict)
+        path = os.path.join(folder, "tokenizer_config.json")
+        if not os.path.exists(path):
+            said = {"do_lower_case": tokenizer._do_lower_case, "tokenizer_class": "BertTokenizer"}
+            write_text(path, json.dumps(said, indent=1) + "\n")
+    elif source is not None:
+        copy_companions(source, folder)
+    else:
+        raise ValueError(
+            f"the model was loaded from no folder, so the files of the {type(tokenizer).__name__} are not known: build"
+            " it from the folder that has them"
+        )
 
 
 def _config_path(folder: str) -> str | None:

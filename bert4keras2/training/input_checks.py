@@ -36,6 +36,53 @@ class IdLimits:
             for call in keras_private.calls_of(operation):
                 self._learn(call)
 
+    def as_dict(self) -> dict[str, dict[str, list[Any]]]:
+        """Return the limits as JSON holds them."""
+        return {
+            "rows": {name: list(limit) for name, limit in self.rows.items()},
+            "lengths": {name: list(limit) for name, limit in self.lengths.items()},
+        }
+
+    @classmethod
+    def of(cls, names: list[str], said: dict[str, dict[str, list[Any]]], pad_id: int = 0) -> IdLimits:
+        """Return the limits of a model that is not there, such as an exported one.
+
+        Args:
+            names: of its inputs, the token ids first.
+            said: what `as_dict` returned.
+            pad_id: the token id that is padding.
+        """
+        found = cls(None)
+        found.names = list(names)
+        found.rows = {name: (int(size), layer) for name, (size, layer) in said.get("rows", {}).items()}
+        found.lengths = {name: (int(size), layer) for name, (size, layer) in said.get("lengths", {}).items()}
+        found.pads = {names[0]: pad_id} if pad_id else {}
+        return found
+
+    def examples(self) -> list[list[np.ndarray]]:
+        """Return inputs of a few shapes, ids that the model knows and padding among them, the same at each call."""
+        random = np.random.RandomState(0)
+        longest = min([size for size, _ in self.lengths.values()], default=33)
+        return [
+            [self._example(tensor, name, batch, max(min(length, longest), 1), random) for tensor, name in self._named()]
+            for batch, length in ((1, 6), (3, 17), (2, 33))
+        ]
+
+    def _named(self) -> list[tuple[Any, str]]:
+        return list(zip(self.tensors, self.names, strict=True))
+
+    def _example(self, tensor: Any, name: str, batch: int, length: int, random: np.random.RandomState) -> np.ndarray:
+        shape = (batch, *(length if size is None else size for size in tensor.shape[1:]))
+        if not str(tensor.dtype).startswith(("int", "uint")):
+            return random.standard_normal(shape).astype(tensor.dtype)
+        rows = self.rows.get(name, (2, ""))[0]
+        pad_id = self.pads.get(name, 0)
+        ids = random.randint(0, rows, shape)
+        if len(shape) == 2 and name.endswith("Token") and rows > 2:
+            ids = np.where(ids == pad_id, (pad_id + 1) % rows, ids)
+            ids[-1, shape[1] // 2 + 1 :] = pad_id
+        return ids.astype(tensor.dtype)
+
     def _learn(self, call: keras_private.Call) -> None:
         """Note what one call of a layer demands of the model's inputs."""
         operation, tensors, options = call.layer, call.inputs, call.kwargs

@@ -17,7 +17,9 @@ from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.callbacks import find_keeper, help_monitors
+from bert4keras2.training.direct import few_batches, predict_batches
 from bert4keras2.training.display import show_once
+from bert4keras2.training.exporting import ExportMethod
 from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.jax_steps import LastingValues
@@ -34,7 +36,7 @@ KERAS_SUFFIX = ".weights.h5"
 _IN_LOOP: ContextVar[bool] = ContextVar("in_loop", default=False)
 
 
-class TrainingMethods(ClassicMethods, LastingValues):
+class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
     """What `Model` and `Sequential` have beyond Keras' classes, to be mixed into them.
 
     Weight files may have any name ("best_model.weights") and may come from Keras 2; `fit_generator` and the like are
@@ -113,11 +115,16 @@ class TrainingMethods(ClassicMethods, LastingValues):
             return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any):
-        """Predict as keras.Model.predict does, on data as for `fit`."""
+        """Predict as keras.Model.predict does, on data as for `fit`; few rows take no longer than the model itself."""
         given = by_name("predict", x, *args, **kwargs)
         show_once(given)
         with self._fed(given, "predict", "predict_function", "steps"):
-            return super().predict(**given)
+            batches = few_batches(self, given)
+            if batches is None:
+                return super().predict(**given)
+            return predict_batches(
+                self, super().predict_on_batch, batches, given.get("callbacks"), given.get("verbose", 0)
+            )
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any):
         """Train on one batch as keras.Model.train_on_batch does, and return the losses and metrics of this batch."""

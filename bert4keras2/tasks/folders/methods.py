@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.loader import table_for
+from bert4keras2.embeddings.exported import write_exported
 from bert4keras2.families.table import page
 from bert4keras2.models import build_transformer_model
-from bert4keras2.tasks.folders.saving import load, load_task, save, saved_task
+from bert4keras2.tasks.folders.saving import load, load_task, save, saved_task, told, write_told
 from bert4keras2.tasks.rows.values import numbered
 from bert4keras2.tokenizers import load_tokenizer
 
@@ -28,6 +29,10 @@ class TaskFolders:
     labels: list[str] | None
     build_options: dict[str, Any]
     tokenizer_options: dict[str, Any]
+    model: Any
+    maxlen: int
+    prefix: str
+    parts: Callable[[], dict[str, Any]]
     #: Whether a task has labels at all.
     labelled = True
 
@@ -118,6 +123,29 @@ class TaskFolders:
             OSError: if the disk takes no more.
         """
         save(self, folder)
+
+    def export(self, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any) -> str:
+        """Write the task for another program: the model, its labels and options, and the tokenizer's files.
+
+        Args:
+            folder: where to; as ONNX, `load_task` reads it.
+            to: "onnx", "saved_model", "litert" or "openvino".
+            int8: matrices of eight bits ("onnx", "litert").
+            **options: `opset` for ONNX.
+
+        Returns:
+            What was written and how it compares, in words.
+
+        Raises:
+            ImportError: if a package of the format is not installed.
+            ValueError: if there is no model yet, or it cannot be exported.
+        """
+        said = told(self)
+        return write_exported(
+            folder, "task", self.model, self.transformer, self.tokenizer, to, int8, ["scores"],
+            {"maxlen": self.maxlen, "prefix": self.prefix}, self.parts(), self.huggingface_keys(),
+            lambda place: write_told(place, said), **options,
+        )  # fmt: skip
 
     @classmethod
     def load(cls: type[T], folder: str | os.PathLike, **options: Any) -> T:

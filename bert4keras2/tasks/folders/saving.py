@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
-from bert4keras2.checkpoints.folder import companions, copy_companions, find_checkpoint, find_config
+from bert4keras2.checkpoints.folder import find_checkpoint, find_config
 from bert4keras2.errors import CheckpointFormatError, CheckpointMismatchError, CheckpointNotFoundError
+from bert4keras2.exporting import ExportedModel, described
 from bert4keras2.families.config import read_config
 from bert4keras2.files import read_json, write_text
 from bert4keras2.models import build_transformer_model
 from bert4keras2.models.export import save_huggingface
 from bert4keras2.tasks.folders.kinds import KINDS
-from bert4keras2.tokenizers import Tokenizer, load_tokenizer, save_vocab
+from bert4keras2.tokenizers import load_tokenizer
+from bert4keras2.tokenizers.folder import save_tokenizer
 
 __all__ = ["Saved", "load", "load_task", "save", "saved_task"]
 
@@ -60,16 +62,26 @@ def save(task: Any, folder: str | os.PathLike) -> None:
     """Write a task, as `Task.save` says."""
     folder = os.fspath(folder)
     task.model  # noqa: B018  (an error where there is none yet)
+    said = told(task)
+    save_huggingface(task.transformer, folder, also=task.huggingface_keys())
+    save_tokenizer(task.tokenizer, folder, task.transformer)
+    write_told(folder, said)
+
+
+def told(task: Any) -> dict[str, Any]:
+    """Return what `task.json` says of a task."""
     build = {name: value for name, value in task.build_options.items() if name not in DONE}
-    said = {
+    return {
         "format": FORMAT,
         "task": type(task).__name__,
         "options": task.settings(),
         "model": _writable(build),
         "tokenizer": _writable(task.tokenizer_options),
     }
-    save_huggingface(task.transformer, folder, also=task.huggingface_keys())
-    _save_vocabulary(task, folder)
+
+
+def write_told(folder: str, said: dict[str, Any]) -> None:
+    """Write `task.json`."""
     write_text(os.path.join(folder, FILE), json.dumps(said, ensure_ascii=False, indent=1) + "\n")
 
 
@@ -81,33 +93,8 @@ def _writable(options: dict[str, Any]) -> dict[str, Any]:
             json.dumps(value)
             found[name] = value
         except TypeError:
-            warnings.warn(f"{FILE} cannot hold {name}={value!r:.80}: pass it to load_task again", stacklevel=5)
+            warnings.warn(f"{FILE} cannot hold {name}={value!r:.80}: pass it to load_task again", stacklevel=6)
     return found
-
-
-def _save_vocabulary(task: Any, folder: str) -> None:
-    """Write what the tokenizer is made of: a list of tokens as it is in use, files of other kinds as they were."""
-    tokenizer, source = task.tokenizer, task.transformer.source
-    if source is not None and not os.path.isdir(source):
-        source = None
-    if isinstance(tokenizer, Tokenizer):
-        config = task.transformer.config
-        picked = config.keep_tokens is not None or bool(config.compound_tokens)
-        if source is not None and not picked and "vocab.txt" in companions(source):
-            copy_companions(source, folder)
-        else:
-            save_vocab(os.path.join(folder, "vocab.txt"), tokenizer._token_dict)
-        path = os.path.join(folder, "tokenizer_config.json")
-        if not os.path.exists(path):
-            said = {"do_lower_case": tokenizer._do_lower_case, "tokenizer_class": "BertTokenizer"}
-            write_text(path, json.dumps(said, indent=1) + "\n")
-    elif source is not None:
-        copy_companions(source, folder)
-    else:
-        raise ValueError(
-            f"the model was loaded from no folder, so the files of the {type(tokenizer).__name__} are not known: make"
-            " the task with from_checkpoint(folder)"
-        )
 
 
 def saved_task(folder: str | os.PathLike) -> Saved | None:
@@ -182,11 +169,14 @@ def load(folder: str, saved: Saved, options: dict[str, Any]) -> Any:
     Args:
         folder: with weights, configuration and vocabulary.
         saved: what it says.
-        options: of the task, `tokenizer_options`, and of `build_transformer_model`, which win over what it says.
+        options: of the task, `tokenizer_options`, and of `build_transformer_model`, which win over what it says; of an
+            exported task, its own and `threads`.
 
     Raises:
         CheckpointError: if labels, head and weights do not fit together.
     """
+    if described(folder) is not None:
+        return _load_exported(folder, saved, options)
     cls, options = KINDS[saved.kind], dict(options)
     settings = {**saved.settings, **{name: options.pop(name) for name in cls.own_options() if name in options}}
     tokenizer_options = {**saved.tokenizer, **(options.pop("tokenizer_options", None) or {})}
@@ -212,14 +202,32 @@ def load(folder: str, saved: Saved, options: dict[str, Any]) -> Any:
     return task
 
 
+def _load_exported(folder: str, saved: Saved, options: dict[str, Any]) -> Any:
+    """Return the task of an exported folder: it predicts and evaluates, by onnxruntime."""
+    cls, options = KINDS[saved.kind], dict(options)
+    own = {name: options.pop(name) for name in cls.own_options() if name in options}
+    tokenizer_options = {**saved.tokenizer, **(options.pop("tokenizer_options", None) or {})}
+    threads = options.pop("threads", None)
+    if options:
+        raise ValueError(
+            f"{folder} holds an exported model, which is built already: {next(iter(options))} says nothing"
+        )
+    labels = {"labels": saved.labels} if cls.labelled else {}
+    settings = {**saved.settings, **own}
+    return cls(
+        ExportedModel(folder, "task", threads), load_tokenizer(folder, **tokenizer_options), **labels, **settings
+    )
+
+
 def load_task(folder: str | os.PathLike, **options: Any) -> Any:
     """Return the task that a folder holds, with its weights, labels and tokenizer.
 
     Args:
         folder: what `Task.save` wrote; or the folder (or name on the hub) of one of Hugging Face's classifiers of
-            texts or tokens, extractive readers, or models for multiple choice.
+            texts or tokens, extractive readers, or models for multiple choice. What `Task.export` wrote as ONNX is
+            run by onnxruntime.
         **options: those of the task, `tokenizer_options`, and of `build_transformer_model`, to be used instead of what
-            the folder says.
+            the folder says; of an exported task, its own and `threads`.
 
     Returns:
         A `TextClassifier`, `EntityTagger`, `SpanReader` or `MultipleChoice`.
