@@ -34,6 +34,7 @@ ORDER = (
     "decoders",
     "tasks",
     "pretraining",
+    "prompting",
     "earlier",
     "bert",
     "tokenizer",
