@@ -7,8 +7,8 @@
 
 What most scripts need is here; the rest is in `backend` (Keras as scripts import it), `models`, `tokenizers`, `layers`,
 `optimizers`, `training`, `callbacks`, `snippets` (data, files), `decoders` (generation), `embeddings` (sentence
-vectors), `tasks` (classifiers, taggers, readers), `pretraining`, `checkpoints`, `metrics` and `clue`. All of it is
-imported at first use. On the command line: bert4keras2 --help
+vectors), `tasks` (classifiers, taggers, readers), `prompting`, `pretraining`, `checkpoints`, `metrics` and `clue`. All
+of it is imported at first use. On the command line: bert4keras2 --help
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what is looked up below, for type checkers and editors
     from bert4keras2 import models as models
     from bert4keras2 import optimizers as optimizers
     from bert4keras2 import pretraining as pretraining
+    from bert4keras2 import prompting as prompting
     from bert4keras2 import snippets as snippets
     from bert4keras2 import tasks as tasks
     from bert4keras2 import tokenizers as tokenizers
@@ -59,7 +60,7 @@ _EXPORTS = {
 }
 _MODULES = (
     "backend", "callbacks", "checkpoints", "clue", "decoders", "embeddings", "layers", "metrics", "models",
-    "optimizers", "pretraining", "snippets", "tasks", "tokenizers", "training",
+    "optimizers", "pretraining", "prompting", "snippets", "tasks", "tokenizers", "training",
 )  # fmt: skip
 
 __all__ = [

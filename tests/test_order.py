@@ -37,6 +37,7 @@ ORDER = (
     "pictures",
     "service",
     "pretraining",
+    "prompting",
     "earlier",
     "bert",
     "tokenizer",

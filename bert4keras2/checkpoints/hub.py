@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ __all__ = ["download", "from_hub"]
 
 SMALL = (
     "*config*.json", "hparams.json", "*vocab*", "*.model", "tokenizer.json", "special_tokens_map.json",
-    "added_tokens.json", "merges.txt",
+    "added_tokens.json", "merges.txt", "modules.json",
 )  # fmt: skip
 # For those who do not reach huggingface.co: another address of the hub, or the same files from elsewhere.
 ELSEWHERE = (
@@ -99,6 +100,10 @@ def download(name: str, weights: bool = True, progress: bool | None = None, **kw
                 break
             except CheckpointNotFoundError:
                 continue
+        parts = _module_folders(folder)
+        if parts:
+            patterns = tuple(f"{part}/{name}" for part in parts for name in ("*config*.json", "*.safetensors", "*.bin"))
+            folder = _snapshot(hub, name, patterns, ignored=(), **kwargs)
     try:
         find_checkpoint(folder)
     except CheckpointError as error:
@@ -121,10 +126,23 @@ def _bars(hub: ModuleType, progress: bool | None) -> Iterator[None]:
         hub.utils.enable_progress_bars()
 
 
-def _snapshot(hub: ModuleType, name: str, patterns: tuple[str, ...], **kwargs: Any) -> str:
+def _module_folders(folder: str) -> list[str]:
+    """Return the sub-folders that a folder of sentence-transformers has for what comes after the model."""
+    path = os.path.join(folder, "modules.json")
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            found = [str(row["path"]) for row in json.load(file) if row.get("path")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []  # there is none, or whoever reads it says what is wrong
+    return [part for part in found if re.fullmatch(r"[\w-]+", part)]
+
+
+def _snapshot(
+    hub: ModuleType, name: str, patterns: tuple[str, ...], ignored: tuple[str, ...] = IGNORED, **kwargs: Any
+) -> str:
     try:
         return str(
-            hub.snapshot_download(repo_id=name, allow_patterns=list(patterns), ignore_patterns=list(IGNORED), **kwargs)
+            hub.snapshot_download(repo_id=name, allow_patterns=list(patterns), ignore_patterns=list(ignored), **kwargs)
         )
     except TypeError:
         raise  # an argument that does not exist

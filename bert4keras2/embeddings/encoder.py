@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.embeddings.batches import WINDOW, TextBatches
 from bert4keras2.embeddings.compiled import Compiled
 from bert4keras2.embeddings.exported import write_exported
-from bert4keras2.embeddings.pooling import POOLINGS, vector_model
+from bert4keras2.embeddings.modules import read_modules
+from bert4keras2.embeddings.pooling import check_pooling, vector_model
+from bert4keras2.embeddings.saving import save_encoder
 from bert4keras2.embeddings.whiten import Whitening, whitening
 from bert4keras2.exporting import Description, ExportedModel, OnnxModel, described, export_model
 from bert4keras2.models import build_transformer_model
@@ -38,9 +40,11 @@ class SentenceEncoder:
     Args:
         model: a Keras model of `build_transformer_model`, or its `Transformer` (return_keras_model=False).
         tokenizer: its tokenizer.
-        pooling: "mean" over the real positions of the last hidden states; "cls", their first position; "pooler", the
-            output of Pooler-Dense (build the model with with_pool); "first-last", the mean of the masked means over
-            the embeddings and over the last hidden states (arXiv:2103.15316).
+        pooling: "mean" over the real positions of the last hidden states; "cls", their first position; "max";
+            "mean_sqrt_len", the sum divided by the root of the length; "weightedmean", in which position i weighs i;
+            "lasttoken"; "pooler", the output of Pooler-Dense (build the model with with_pool); "first-last", the mean
+            of the masked means over the embeddings and over the last hidden states (arXiv:2103.15316). Of a list of
+            names, the vectors one behind the other.
         maxlen: longest sequence of tokens; texts lose their end.
         normalize: scale vectors to length 1.
         prefix: put before each text (of a pair, before the first), such as "query: " for E5 models.
@@ -50,6 +54,8 @@ class SentenceEncoder:
         jit_compile: use XLA on TensorFlow: seconds of compilation for each shape.
         engine: what runs the model: "keras", or "onnx" for onnxruntime, which gets a copy of the weights as they are
             (`pip install "bert4keras2[export]"`).
+        layers: Keras layers that the pooled vectors go through.
+        prompts: {name: what is put before each text}, for `encode(..., prompt=name)`.
 
     Attributes:
         model: the Keras model from ids to vectors (B, D), without `normalize` and `whitening`; None of an exported one.
@@ -64,7 +70,7 @@ class SentenceEncoder:
         self,
         model: Any,
         tokenizer: Any,
-        pooling: str = "mean",
+        pooling: str | Sequence[str] = "mean",
         maxlen: int = 128,
         normalize: bool = False,
         prefix: str = "",
@@ -72,6 +78,8 @@ class SentenceEncoder:
         output: Any = None,
         jit_compile: bool = False,
         engine: str = "keras",
+        layers: Sequence[Any] = (),
+        prompts: Mapping[str, str] | None = None,
     ):
         check_choice("engine", engine, ENGINES)
         if isinstance(model, str | os.PathLike):
@@ -88,6 +96,8 @@ class SentenceEncoder:
         self.prefix = prefix
         self.batch_size = _integer("batch_size", batch_size, 1)
         self.maxlen = _integer("maxlen", maxlen, 3)
+        self.layers, self.prompts = list(layers), dict(prompts or {})
+        self._source = model
         self._transformer = model if hasattr(model, "hidden_states") else getattr(model, "transformer", None)
         self.model: Any = None
         if isinstance(model, ExportedModel):
@@ -95,7 +105,7 @@ class SentenceEncoder:
             self._cutter = TextBatches(model, tokenizer, self.maxlen)
             self._compiled: Any = model.run
         else:
-            self.model = vector_model(model, pooling, output)
+            self.model = vector_model(model, pooling, output, self.layers)
             self.dimension = int(self.model.output_shape[-1])
             self._cutter = TextBatches(self.model, tokenizer, self.maxlen)
             self._compiled = _in_onnx(self.model) if engine == "onnx" else Compiled(self.model, jit_compile)
@@ -104,6 +114,9 @@ class SentenceEncoder:
     @classmethod
     def load(cls, folder: str | os.PathLike, **options: Any) -> SentenceEncoder:
         """Return the encoder of a released checkpoint's folder.
+
+        A folder of sentence-transformers says in its modules.json how its vectors are made; that is what is done, but
+        for what the call says otherwise. `output=`, or modules=False, leaves the file alone.
 
         Args:
             folder: the folder that `build_transformer_model` and `load_tokenizer` read, or the name of a repository
@@ -119,18 +132,26 @@ class SentenceEncoder:
             ValueError: if files and options do not fit together.
         """
         own = ("pooling", "maxlen", "normalize", "prefix", "batch_size", "output", "jit_compile", "engine")
+        own += ("layers", "prompts")
         chosen = {name: options.pop(name) for name in own if name in options}
         said = described(folder)
         if said is not None:
             return cls._load_exported(folder, said, {**chosen, **options})
-        pooling = chosen.get("pooling", "mean")
-        if pooling not in POOLINGS:  # before the weights are read
-            raise ValueError(f"pooling is one of {', '.join(map(repr, POOLINGS))}, not {pooling!r}")
-        if pooling == "pooler":
-            options.setdefault("with_pool", True)
+        check_pooling(chosen.get("pooling", "mean"))  # before the weights are read
+        obey = options.pop("modules", True) and chosen.get("output") is None
         folder = resolve(folder, progress=options.get("progress"))
-        tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
+        found = read_modules(folder) if obey else None
+        tokenizer_options = options.pop("tokenizer_options", None) or {}
+        if found is not None:
+            folder, chosen = found.folder, {**found.options, **chosen}
+            tokenizer_options = {**found.tokenizer_options, **tokenizer_options}
+        if "pooler" in check_pooling(chosen.get("pooling", "mean")):
+            options.setdefault("with_pool", True)
+        tokenizer = load_tokenizer(folder, **tokenizer_options)
         model = build_transformer_model(folder, **{**options, "return_keras_model": False})
+        if found is not None and "maxlen" in found.options:
+            # The file counts what Hugging Face's tokenizer may give, which can be more than the model knows.
+            chosen["maxlen"] = min(chosen["maxlen"], model.config.positions or chosen["maxlen"])
         return cls(model, tokenizer, **chosen)
 
     @classmethod
@@ -140,7 +161,7 @@ class SentenceEncoder:
         for name, value in fixed.items():
             if options.pop(name, value) != value:
                 raise ValueError(f"{os.fspath(folder)} holds an exported model with {name}={value!r}")
-        known = ("maxlen", "normalize", "prefix", "batch_size", "tokenizer_options")
+        known = ("maxlen", "normalize", "prefix", "prompts", "batch_size", "tokenizer_options")
         for name in options:
             if name not in known:
                 raise ValueError(
@@ -176,10 +197,24 @@ class SentenceEncoder:
                 " encoder.model.export(file, format='onnx') writes the model"
             )
         kept = {"pooling": self.pooling, "maxlen": self.maxlen, "prefix": self.prefix, "normalize": self.normalize}
-        kept |= {"batch_size": self.batch_size}
+        kept |= {"batch_size": self.batch_size, "prompts": self.prompts}
         return write_exported(
             folder, "vectors", self.model, self._transformer, self.tokenizer, to, int8, ["vectors"], kept, **options
         )
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write model, vocabulary and how vectors are made as a folder of sentence-transformers; `load` reads it.
+
+        A whitening is written as a dense layer, which computes the same.
+
+        Args:
+            folder: where to; it is made.
+
+        Raises:
+            ValueError: if there is no `Transformer` to write, or one of `layers` has no module there.
+            OSError: if the disk takes no more.
+        """
+        save_encoder(self, self._source, folder)
 
     @property
     def whitening(self) -> Whitening | None:
@@ -217,6 +252,7 @@ class SentenceEncoder:
         texts: str | Iterable[str],
         pairs: str | Iterable[str] | None = None,
         progress: bool | None = None,
+        prompt: str | None = None,
     ) -> np.ndarray:
         """Return the vectors of texts or of pairs of texts.
 
@@ -224,6 +260,7 @@ class SentenceEncoder:
             texts: N texts, or one.
             pairs: their N second texts (or one), if pairs are to be encoded.
             progress: show a bar; if None, on a terminal, where it takes some seconds.
+            prompt: name of one of `prompts`, which then takes the place of `prefix`.
 
         Returns:
             (N, D) float32, D = k with a whitening; (D,) for one text.
@@ -235,28 +272,33 @@ class SentenceEncoder:
         if isinstance(texts, str):
             if pairs is not None and not isinstance(pairs, str):
                 raise TypeError(f"texts is one str, so pairs is one too, not {type(pairs).__name__}")
-            return self.encode([texts], None if pairs is None else [pairs], progress)[0]
+            return self.encode([texts], None if pairs is None else [pairs], progress, prompt)[0]
         texts = _texts("texts", texts)
         seconds = None if pairs is None else _texts("pairs", pairs)
         if seconds is not None and len(seconds) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(seconds)} pairs: each text needs its second text")
         if not texts:
             raise ValueError("encode() got no texts")
+        if prompt is not None:
+            check_choice("prompt", prompt, self.prompts)
+        prefix = self.prefix if prompt is None else self.prompts[prompt]
         vectors = np.empty((len(texts), self.dimension), "float32")
         with progress_bar("Encoding", len(texts), "text", progress) as advance:
             for start in range(0, len(texts), WINDOW):
                 part = slice(start, start + WINDOW)
-                for rows, arrays in self._batches(texts[part], None if seconds is None else seconds[part]):
+                for rows, arrays in self._batches(texts[part], None if seconds is None else seconds[part], prefix):
                     vectors[start + rows] = self._compiled(arrays)[: len(rows)]
                     advance(len(rows))
         if self.normalize:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors if self._whitening is None else self._whitening(vectors)
 
-    def _batches(self, texts: list[str], pairs: list[str] | None) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    def _batches(
+        self, texts: list[str], pairs: list[str] | None, prefix: str = ""
+    ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         """Yield row numbers and the model's inputs."""
-        if self.prefix:
-            texts = [self.prefix + text for text in texts]
+        if prefix:
+            texts = [prefix + text for text in texts]
         ids, segments = self.tokenizer.encode_batch(texts, pairs, maxlen=self.maxlen)
         return self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape)
 

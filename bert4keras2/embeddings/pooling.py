@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from bert4keras2.functional import keras_private
-from bert4keras2.layers import FirstToken, GlobalAveragePooling1D
+from bert4keras2.functional.functions import align
+from bert4keras2.layers import FirstToken, GlobalAveragePooling1D, GlobalMaxPooling1D
 from bert4keras2.training.model import Model
 
-__all__ = ["POOLINGS", "vector_model"]
+__all__ = ["POOLINGS", "check_pooling", "vector_model"]
 
-POOLINGS = ("mean", "cls", "pooler", "first-last")
+# What is made of the last hidden states alone; the names are those of sentence-transformers.
+OF_STATES = ("mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken")
+POOLINGS = (*OF_STATES, "pooler", "first-last")
 INPUTS = ("Input-Token", "Input-Segment", "Input-Position")
 
 # The layers that turn the last hidden states into a head's output, and those that end the embeddings, last one first.
@@ -22,22 +26,37 @@ _HEAD = re.compile(r"(Pooler|Pooler-Dense|NSP-Proba|MLM-\w+|Discriminator-\w+|Ou
 _EMBEDDINGS = [f"Embedding-{part}" for part in ("Mapping", "Dropout", "Norm", "Position", "Token-Segment", "Token")]
 
 
-def vector_model(model: Any, pooling: str = "mean", output: Any = None) -> Model:
+def check_pooling(pooling: Any) -> list[str]:
+    """Return the poolings that a name or several names stand for.
+
+    Raises:
+        ValueError: if one is unknown, or there is none.
+    """
+    names = [pooling] if isinstance(pooling, str) or not isinstance(pooling, Sequence) else list(pooling)
+    unknown = [name for name in names if name not in POOLINGS]
+    if unknown or not names:
+        raise ValueError(f"pooling is one of {', '.join(map(repr, POOLINGS))}, not {(unknown or [pooling])[0]!r}")
+    return names
+
+
+def vector_model(
+    model: Any, pooling: str | Sequence[str] = "mean", output: Any = None, layers: Sequence[Any] = ()
+) -> Model:
     """Return a Keras model from token ids to one vector per text, in float32; it shares the layers of `model`.
 
     Args:
         model: a functional Keras model or a `Transformer`.
-        pooling: "mean" and "cls" of the last hidden states, "pooler", or "first-last": the mean of the means over the
-            embeddings and over the last hidden states. Means leave out padding.
+        pooling: as of `SentenceEncoder`; of several names the vectors are put one behind the other. Padding is left
+            out everywhere.
         output: symbolic tensor, or name of a layer, to be pooled instead of the last hidden states; if it has the
             shape (B, C), it is the vector.
+        layers: Keras layers that the vectors then go through.
 
     Raises:
         TypeError: if `model` is no functional model.
         ValueError: if the model has inputs that a text does not fill, or lacks what `pooling` or `output` ask for.
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling is one of {', '.join(map(repr, POOLINGS))}, not {pooling!r}")
+    names = check_pooling(pooling)
     graph = model if isinstance(model, keras.Model) else getattr(model, "model", None)
     if not isinstance(graph, keras.Model) or not getattr(graph, "inputs", None):
         raise TypeError(
@@ -56,7 +75,10 @@ def vector_model(model: Any, pooling: str = "mean", output: Any = None) -> Model
         raise ValueError(f"a text fills one Input-Token, but the model has {names or 'none'}: use its encoder alone")
     # The first position counts even as padding, as it does in attention: an empty text without special tokens.
     mask = ops.logical_or(ops.not_equal(tokens[0], pad_id_of(graph)), ops.cumsum(ops.ones_like(tokens[0]), axis=1) < 2)
-    vector = _pooled(model, graph, pooling, output, mask)
+    parts = [_pooled(model, graph, name, output, mask) for name in names]
+    vector = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+    for layer in layers:
+        vector = layer(vector)
     return Model(graph.inputs, vector)
 
 
@@ -68,17 +90,14 @@ def pad_id_of(graph: keras.Model) -> int:
 
 def _pooled(model: Any, graph: Any, pooling: str, output: Any, mask: Any) -> Any:
     """Return the symbolic (B, C) vectors of a model's texts."""
-    mean, first = GlobalAveragePooling1D(dtype="float32"), FirstToken(dtype="float32")
     if output is not None:
-        if pooling in ("pooler", "first-last"):
+        if pooling not in OF_STATES:
             raise ValueError(f"output= names what is pooled, so pooling is 'mean' or 'cls', not {pooling!r}")
         states = _tensor(graph, output) if isinstance(output, str) else output
         rank = len(getattr(states, "shape", ()))
         if rank not in (2, 3) or states.shape[-1] is None or not keras.backend.is_float_dtype(states.dtype):
             raise ValueError(f"output= is a layer's name or a symbolic tensor (B, T, C) or (B, C), not {output!r:.200}")
-        if rank == 2:
-            return ops.cast(states, "float32")
-        return first(states) if pooling == "cls" else mean(states, mask=mask)
+        return ops.cast(states, "float32") if rank == 2 else _of_states(states, mask, pooling)
     if pooling == "pooler":
         return ops.cast(_tensor(graph, "Pooler-Dense", "build the model with with_pool=True or 'linear'"), "float32")
     # The object that built a model knows its hidden states, whatever a subclass made of them.
@@ -86,12 +105,32 @@ def _pooled(model: Any, graph: Any, pooling: str, output: Any, mask: Any) -> Any
         getattr(graph, "transformer", None), "hidden_states", None
     )
     last = states[-1] if states else _before_heads(graph)
-    if pooling == "cls":
-        return first(last)
-    if pooling == "mean":
-        return mean(last, mask=mask)
+    if pooling != "first-last":
+        return _of_states(last, mask, pooling)
     begin = states[0] if states else _embeddings(graph)
-    return (mean(begin, mask=mask) + mean(last, mask=mask)) / 2
+    return (_of_states(begin, mask, "mean") + _of_states(last, mask, "mean")) / 2
+
+
+def _of_states(states: Any, mask: Any, pooling: str) -> Any:
+    """Return (B, C) float32 of states (B, T, C) and where there are tokens (B, T)."""
+    if pooling == "cls":
+        return FirstToken(dtype="float32")(states)
+    if pooling == "max":
+        return GlobalMaxPooling1D(dtype="float32")(states, mask=mask)
+    if pooling == "mean":
+        return GlobalAveragePooling1D(dtype="float32")(states, mask=mask)
+    real = ops.cast(mask, "float32")
+    if pooling == "mean_sqrt_len":
+        mean = GlobalAveragePooling1D(dtype="float32")(states, mask=mask)
+        return mean * ops.sqrt(ops.sum(real, axis=1, keepdims=True))
+    states = ops.cast(states, "float32")
+    places = ops.cumsum(real, axis=1)  # 1, 2, 3... at tokens
+    if pooling == "lasttoken":
+        weights = real * ops.cast(ops.equal(places, ops.sum(real, axis=1, keepdims=True)), "float32")
+    else:  # later tokens of a causal model have seen more (Muennighoff, arXiv:2202.08904)
+        weights = real * places
+    weights = align(weights / ops.sum(weights, axis=1, keepdims=True), [0, 1], 3)
+    return ops.sum(ops.where(weights > 0, states, 0.0) * weights, axis=1)
 
 
 def _tensor(graph: Any, name: str, advice: str = "") -> Any:

@@ -3,6 +3,7 @@
 from bert4keras2.tasks.choice import MultipleChoice
 from bert4keras2.tasks.classifier import TextClassifier
 from bert4keras2.tasks.folders.saving import load_task
+from bert4keras2.tasks.matcher import TextMatcher
 from bert4keras2.tasks.reader import SpanReader
 from bert4keras2.tasks.report import Report
 from bert4keras2.tasks.rows.tables import RowError, Rows, read_rows
@@ -18,6 +19,7 @@ __all__ = [
     "SpanReader",
     "Task",
     "TextClassifier",
+    "TextMatcher",
     "load_task",
     "read_rows",
 ]

@@ -18,6 +18,22 @@ from bert4keras2.training.consistency import r_drop
 from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.flooding import flooding
 from bert4keras2.training.lora import LearningShare, lora, lora_ga, merge_lora, unmerge_lora
+from bert4keras2.training.sentences import (
+    cosent,
+    esimcse,
+    group_crossentropy,
+    hide_tokens,
+    in_batch_contrastive,
+    matryoshka,
+    pair_classifier,
+    repeat_tokens,
+    seq2seq_crossentropy,
+    seq2seq_rows,
+    simbert,
+    simcse,
+    similarity_distillation,
+    triplet,
+)
 from bert4keras2.training.small_files import load_trainable, save_trainable
 from bert4keras2.training.step import LossTransform, TrainingStep
 from bert4keras2.training.techniques import add_loss_transform, plain_training
@@ -29,18 +45,32 @@ __all__ = [
     "TrainingStep",
     "add_loss_transform",
     "adversarial_training",
+    "cosent",
     "distribute",
+    "esimcse",
     "flooding",
     "free_lb",
     "gradient_penalty",
+    "group_crossentropy",
+    "hide_tokens",
+    "in_batch_contrastive",
     "load_trainable",
     "lora",
     "lora_ga",
+    "matryoshka",
     "merge_lora",
+    "pair_classifier",
     "pgd",
     "plain_training",
     "r_drop",
+    "repeat_tokens",
     "save_trainable",
+    "seq2seq_crossentropy",
+    "seq2seq_rows",
+    "simbert",
+    "simcse",
+    "similarity_distillation",
+    "triplet",
     "unmerge_lora",
     "virtual_adversarial_training",
 ]

@@ -120,6 +120,8 @@ class Feeding:
                 given["class_weight"] = self._class_weights(weights).table()
             return
         x, y, sample_weight = self._parts(use, weights, x, given.get("y"), given.get("sample_weight"))
+        if steps and use == "fit":
+            self._labels().check_order(bool(shuffle), given.get("batch_size") or 32)
         self._renew(function, (x, y, sample_weight))
         given["x"] = x
         given |= {name: part for name, part in (("y", y), ("sample_weight", sample_weight)) if part is not None}

@@ -12,7 +12,7 @@ from bert4keras2.functional import keras_private
 from bert4keras2.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from bert4keras2.training.layer_methods import LayerMethod
 
-__all__ = ["Head", "head_of"]
+__all__ = ["GroupHead", "Head", "head_of"]
 
 SPARSE = ("sparsecategoricalcrossentropy",)
 BINARY = ("binarycrossentropy", "bce", "binaryfocalcrossentropy")
@@ -28,7 +28,7 @@ class Head:
         shape: (batch, ...) of what it gives.
         mask: the symbolic mask of that, or None.
         loss: the name of Keras' loss, "" for one of the script's own.
-        layer: of a loss that is a layer's method, or of spans, the layer.
+        layer: of a loss that is a layer's method, or of spans, the layer; of groups of rows, the loss.
         ignored: the label that a sparse loss skips.
     """
 
@@ -175,6 +175,14 @@ class CategoricalHead(Head):
         return f"Output {self.name!r} got {_label(y, _first(wrong))}, but one-hot labels are 0 and 1"
 
 
+class GroupHead(Head):
+    """One that learns from rows which belong together."""
+
+    def shape_problem(self, y: np.ndarray) -> str | None:
+        problem = self.layer.group_problem(y)
+        return problem and f"Output {self.name!r}: {problem}"
+
+
 class SpanHead(Head):
     """One of a pointer layer, whose scores (B, H, T, T) of spans that end before they start are -inf."""
 
@@ -221,6 +229,8 @@ def head_of(name: str, tensor: Any, loss: Any) -> Head:
     shape, mask = tuple(tensor.shape), keras_private.mask_of(tensor)
     if isinstance(loss, LayerMethod):
         return _layer_head(name, shape, tensor, loss)
+    if hasattr(loss, "group_problem"):
+        return GroupHead(name, shape, mask, loss.name, loss)
     known, layer = _keras_name(loss), keras_private.maker(tensor)
     if isinstance(layer, GlobalPointer | EfficientGlobalPointer) and layer.tril_mask:
         return SpanHead(name, shape, mask, known, layer)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bert4keras2.functional import keras_private
 from bert4keras2.training.arrays import on_host, output_places
-from bert4keras2.training.heads import Head, LayerHead, SpanHead, SparseHead, head_of
+from bert4keras2.training.heads import GroupHead, Head, LayerHead, SpanHead, SparseHead, head_of
 
 __all__ = ["LabelLimits", "by_output"]
 
@@ -71,6 +71,16 @@ class LabelLimits:
             return labels if hidden is None else np.where(hidden, np.zeros((), found.dtype), found)
 
         return self._for_each(check, y)
+
+    def check_order(self, shuffled: bool, batch_size: int) -> None:
+        """Raise a ValueError if rows of arrays belong together, and batches would part them."""
+        for head in self.heads:
+            if isinstance(head, GroupHead) and (shuffled or batch_size % head.layer.size):
+                raise ValueError(
+                    f"{head.layer.name} learns from groups of {head.layer.size} rows that follow one another: pass"
+                    f" shuffle=False and a batch_size that is a multiple of {head.layer.size}, or batches of whole"
+                    " groups, as bert4keras2.embeddings.GroupRows makes them"
+                )
 
     def with_token_axes(self, weights: Any, y: Any) -> Any:
         """Return sample weights with a weight for each token where Keras multiplies those of rows by a mask (B, T)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -129,3 +130,14 @@ def test_mistyped_repositories(empty, hub):
         FileNotFoundError, match="(?s)no file or folder.*no such repository.*Did you mean 'hfl/chinese-roberta-wwm-ext'"
     ):
         resolve("hfl/chinese-roberta-wwm-exx")
+
+
+def test_modules_of_sentence_transformers_are_fetched(empty, hub):
+    """What comes after the model stands in sub-folders, of which no other is wanted."""
+    rows = [{"path": ""}, {"path": "1_Pooling"}, {"path": "../out"}]
+    (hub.folder / "modules.json").write_text(json.dumps(rows))
+    (hub.folder / "1_Pooling").mkdir()
+    (hub.folder / "1_Pooling" / "config.json").write_text("{}")
+    folder = resolve("a/b")
+    assert "1_Pooling/config.json" in hub.fetched and not [name for name in hub.fetched if name.startswith("onnx")]
+    assert (Path(folder) / "1_Pooling" / "config.json").is_file()

@@ -280,7 +280,7 @@ def test_load(tmp_path):
     expected = naive(bert, ["好"], "mean", tokenizer=make_tokenizer(**options))
     np.testing.assert_allclose(encoder.encode(["好"]), expected, atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match="pooling is one of"):
-        SentenceEncoder.load(tmp_path, pooling="max")
+        SentenceEncoder.load(tmp_path, pooling="median")
     with pytest.raises(TypeError, match="poolings"):
         SentenceEncoder.load(tmp_path, poolings="mean")
 
@@ -313,7 +313,7 @@ def test_whitening_attached(bert):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"pooling": "max"}, ValueError, "pooling is one of 'mean', 'cls', 'pooler', 'first-last', not 'max'"),
+        ({"pooling": "median"}, ValueError, "pooling is one of 'mean', 'cls', .*'first-last', not 'median'"),
         ({"pooling": "pooler"}, ValueError, "with_pool"),
         ({"maxlen": 2}, ValueError, "maxlen=2"),
         ({"maxlen": 129}, ValueError, "maxlen=129, but the model knows 128 positions"),

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.registry import register
+from bert4keras2.training.sentences.contrastive import partner_crossentropy
 
 __all__ = ["PartnerLoss", "ReplacedAccuracy", "ReplacedLoss", "TokenAccuracy", "TokenLoss"]
 
@@ -68,12 +69,7 @@ class PartnerLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return (B,) for vectors (B, D)."""
-        vectors = ops.normalize(ops.cast(y_pred, "float32"), axis=-1)
-        rows = ops.arange(ops.shape(vectors)[0], dtype="int32")
-        itself = ops.cast(ops.equal(ops.expand_dims(rows, 0), ops.expand_dims(rows, 1)), "float32")
-        scores = ops.matmul(vectors, ops.transpose(vectors)) * self.scale - 1e12 * itself
-        partners = rows + 1 - 2 * (rows % 2)
-        return keras.losses.sparse_categorical_crossentropy(partners, scores, from_logits=True)
+        return partner_crossentropy(y_pred, self.scale)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}
