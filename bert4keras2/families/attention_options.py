@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from typing import Any
 
 __all__ = ["ATTENTIONS", "BLOCKS", "SAVED", "chosen", "saved_options", "validate_attention"]
@@ -20,11 +21,31 @@ TYPES: dict[str, dict[str, dict[str, Any]]] = {
         "rerope": {"window": REQUIRED},
         "leaky_rerope": {"window": REQUIRED, "factor": REQUIRED},
     },
+    # Scores times log n / log length, n being how many keys a query sees.
+    "log_n": {"train": {"length": 512}, "inference": {"length": REQUIRED}},
+    # Attention to near tokens. full_layers: how many of the last blocks see all, or the numbers of those that do;
+    # positions: whether those have rotary positions.
+    "attention_window": {
+        "all": {"window": REQUIRED},
+        "hwfa": {"window": REQUIRED, "full_layers": 1, "positions": False},
+    },
+    # How residual sums start.
+    "residual": {"deepnorm": {"rule": "paper"}, "ramp": {"steps": REQUIRED}},
 }
 BLOCKS = ("attention", "gau", "flash")
 ATTENTIONS = ("softmax",)
 # What config.json says of a model where it is not as the family has it.
-SAVED = ("block", "chunk_size", "chunk_bias")
+SAVED = (
+    "block",
+    "chunk_size",
+    "chunk_bias",
+    "rope_scaling",
+    "log_n",
+    "key_norm",
+    "attention_window",
+    "residual",
+    "layer_scale",
+)
 
 
 def chosen(option: str, value: Any) -> dict[str, Any]:
@@ -67,6 +88,83 @@ def validate_attention(config: Any) -> None:
             f"block='flash' takes rotary, learnt or no positions, and {config.family} has {config.position} ones, "
             "which belong to pairs of tokens: chunk_bias=True is what it has of that kind"
         )
+    _validate_length(config)
+    _validate_residual(config)
+
+
+def _validate_length(config: Any) -> None:
+    pairs = config.block in ("attention", "gau") and config.attention == "softmax"
+    if config.rope_scaling is not None:
+        said = chosen("rope_scaling", config.rope_scaling)
+        if config.position != "rotary":
+            raise ValueError(f"rope_scaling is for rotary positions, and {config.family} has {config.position} ones")
+        for name in ("factor", "length", "power", "slow", "fast"):
+            if name in said and not _is_number(said[name], 1 if name == "factor" else 1e-6):
+                raise ValueError(
+                    f"rope_scaling: {name} is a number from {int(name == 'factor')} on, not {said[name]!r}"
+                )
+        if "window" in said:
+            if not _is_whole(said["window"]):
+                raise ValueError(f"rope_scaling: window is a number of tokens, at least 1, not {said['window']!r}")
+            if not pairs:
+                raise ValueError(
+                    f"rope_scaling of type {said['type']!r} chooses between scores pair by pair, which only softmax "
+                    "attention and the gated unit have: take 'ntk', 'ntk_mixed' or 'yarn'"
+                )
+            if config.custom_position_ids:
+                raise ValueError(
+                    f"rope_scaling of type {said['type']!r} counts positions itself: no custom_position_ids"
+                )
+    for name in ("log_n", "attention_window", "key_norm"):
+        if getattr(config, name) and (not pairs or config.stack != "single"):
+            raise ValueError(
+                f"{name} is for models of one stack whose blocks are softmax attention or gated units, not for "
+                f"{config.family} with block={config.block!r}, attention={config.attention!r}"
+            )
+    if config.log_n is not None:
+        said = chosen("log_n", config.log_n)
+        if not _is_whole(said["length"], 2):
+            raise ValueError(f"log_n: length is a number of tokens, at least 2, not {said['length']!r}")
+        if config.normalization == "softmax_plus":
+            raise ValueError(
+                f"normalization='softmax_plus', which {config.family} has, is softmax with log n already: leave log_n "
+                "out, or set normalization='softmax'"
+            )
+    if config.attention_window is not None:
+        said = chosen("attention_window", config.attention_window)
+        if not _is_whole(said["window"]):
+            raise ValueError(f"attention_window: window is a number of tokens, at least 1, not {said['window']!r}")
+        full, blocks = said.get("full_layers", 0), range(config.num_hidden_layers)
+        listed = isinstance(full, list | tuple)
+        if not (_is_whole(full, 0) and full <= len(blocks) or listed and all(number in blocks for number in full)):
+            raise ValueError(
+                f"attention_window: full_layers is how many of the {len(blocks)} last blocks see all, or a list of "
+                f"their numbers from 0, not {full!r}"
+            )
+
+
+def _validate_residual(config: Any) -> None:
+    if config.residual is None:
+        return
+    said = chosen("residual", config.residual)
+    if said["type"] == "ramp" and not _is_whole(said["steps"]):
+        raise ValueError(f"residual: steps is a number of training steps, at least 1, not {said['steps']!r}")
+    rules = ("paper", "sgd", "adam", "lamb")
+    if said["type"] == "deepnorm" and said["rule"] not in rules:
+        raise ValueError(f"residual: rule is {_listed(rules)}, not {said['rule']!r}{_close(said['rule'], rules)}")
+    if said["type"] == "deepnorm" and (config.attention_norm != "post" or config.feed_forward_norm != "post"):
+        raise ValueError(
+            f"residual='deepnorm' is for blocks that normalise after the residual sum, and those of {config.family} "
+            f"have attention_norm={config.attention_norm!r}, feed_forward_norm={config.feed_forward_norm!r}"
+        )
+
+
+def _is_whole(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any, least: float = 0) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
 
 
 def saved_options(config: Any, structure: dict[str, Any]) -> dict[str, Any]:

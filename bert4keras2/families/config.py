@@ -47,8 +47,15 @@ class Config:
     attention_scale: bool = True  # divide scores by the root of the key size
     # What a block is; families say it too. docs/attention.md explains these.
     block: str = "attention"  # attention (with a feed-forward network after it) | gau | flash
+    attention: Any = "softmax"  # what mixes tokens in a block of attention: softmax | linear | ...
     chunk_size: int = 256  # tokens of a chunk (block="flash")
     chunk_bias: bool = False  # a bias for each distance within a chunk (block="flash")
+    rope_scaling: Any = None  # rotary positions of longer texts, such as {"type": "ntk", "factor": 8}
+    log_n: Any = None  # scores times log n / log length: {"type": "train" | "inference", "length": ...}
+    key_norm: bool = False  # divide keys by their length instead of scores by a root
+    attention_window: Any = None  # {"type": "hwfa", "window": 16, "full_layers": 1}
+    residual: Any = None  # how residual sums start: "deepnorm", {"type": "ramp", "steps": ...}
+    layer_scale: float | None = None  # first value of a learnt scale of each branch
     # Structure, from the family.
     family: str = "bert"
     stack: str = "single"  # single | encoder | decoder | seq2seq

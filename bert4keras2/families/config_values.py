@@ -28,12 +28,12 @@ _SHARES = {
     "dropout_rate", "attention_dropout_rate", "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop",
     "attn_pdrop",
 }  # fmt: skip
-_NUMBERS = {"initializer_range", "layer_norm_eps", "layer_norm_epsilon"}
+_NUMBERS = {"initializer_range", "layer_norm_eps", "layer_norm_epsilon", "layer_scale"}
 _FLAGS = {
     "use_task_id", "use_relative_position", "tie_word_embeddings", "scale_decoder_outputs", "tied_output",
     "output_scale", "cross_position_bias", "attention_scale", "shared_segment_embeddings", "custom_position_ids",
     "residual_attention_scores", "ignore_invalid_weights", "autoresize_weights", "with_nsp",
-    "chunk_bias",
+    "chunk_bias", "key_norm",
 }  # fmt: skip
 _FLAGS_OR_NAMES = {"with_pool", "with_mlm", "with_lm", "with_discriminator"}
 _TEXTS = {

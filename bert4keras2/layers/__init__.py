@@ -7,11 +7,13 @@ from bert4keras2.layers.embedding import Embedding, TaskEmbedding
 from bert4keras2.layers.feed_forward import FeedForward
 from bert4keras2.layers.gau import GatedAttentionUnit
 from bert4keras2.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
+from bert4keras2.layers.length import LogScale, ReRopePosition, WindowMask
 from bert4keras2.layers.loss import Loss
 from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, unilm_mask
 from bert4keras2.layers.memm import MaximumEntropyMarkovModel
 from bert4keras2.layers.merge import Add
 from bert4keras2.layers.mixing.flash import MixedChunkAttention
+from bert4keras2.layers.mixing.scale import LayerScale
 from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras2.layers.pooling import (
     BatchConcat,
@@ -22,6 +24,7 @@ from bert4keras2.layers.pooling import (
     GlobalMaxPooling1D,
 )
 from bert4keras2.layers.position import PositionEmbedding, RotaryPosition, SinusoidalPositionEmbedding
+from bert4keras2.layers.ramp import ResidualRamp
 from bert4keras2.layers.relative_position import RelativePositionEmbedding, RelativePositionEmbeddingT5
 from bert4keras2.old_names import came_along, lookup
 
@@ -41,18 +44,23 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalPointer",
     "Layer",
+    "LayerScale",
     "LayerNormalization",
+    "LogScale",
     "Loss",
     "MaximumEntropyMarkovModel",
     "MixedChunkAttention",
     "MultiHeadAttention",
     "PositionEmbedding",
+    "ReRopePosition",
     "RelativePositionEmbedding",
     "RelativePositionEmbeddingT5",
+    "ResidualRamp",
     "RotaryPosition",
     "ScaleOffset",
     "SinusoidalPositionEmbedding",
     "TaskEmbedding",
+    "WindowMask",
     "attend",
     "causal_mask",
     "padding_mask",

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
+from bert4keras2.families.attention_options import chosen
 from bert4keras2.layers import (
     Add,
     FeedForward,
@@ -15,6 +16,7 @@ from bert4keras2.layers import (
     MixedChunkAttention,
     MultiHeadAttention,
 )
+from bert4keras2.models import residuals
 from bert4keras2.training.recompute import recomputed
 
 __all__ = ["Blocks"]
@@ -27,6 +29,7 @@ class Blocks:
     context: Any
     initializer: Any
     apply: Callable[..., Any]
+    layers: dict[str, Any]
     prefixed: Callable[[str], str]
 
     def block_name(self, index: int) -> str:
@@ -36,6 +39,7 @@ class Blocks:
     def block(self, x: Any, index: int) -> Any:
         """Return (B, T, C) after block number `index`."""
         config, name = self.config, self.block_name(index)
+        self.context.number = index
         if config.block == "gau":
             return self.residual(x, self.gated_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
         if config.block == "flash":
@@ -61,9 +65,14 @@ class Blocks:
             "none": ("", ""),
         }[norm]
         y = self.normalize(x, name + before) if before else x
+        fresh = self.prefixed(name) not in self.layers
         with recomputed(self.prefixed(name)):
             y = branch(y, name)
         y = self.apply(y, Dropout, rate=self.config.dropout_rate, name=f"{name}-Dropout")
+        if self.config.residual is not None or self.config.layer_scale is not None:
+            y, x = residuals.grown(self, y, name), residuals.stretched(self, x, name)
+            if fresh:
+                residuals.start(self, name)
         y = self.apply([x, y], Add, name=f"{name}-Add")
         return self.normalize(y, name + after) if after else y
 
@@ -71,8 +80,7 @@ class Blocks:
         """Return the self-attention branch of a block."""
         context = self.context
         arguments = {
-            "attention_mask": context.attention_mask,
-            "rotary": context.rotary,
+            **self._seen(),
             "relative": context.relative,
             "bias": context.bias,
             "previous_scores": context.scores,
@@ -81,6 +89,20 @@ class Blocks:
         if self.config.residual_attention_scores:
             y, context.scores = y
         return y
+
+    def _seen(self) -> dict[str, Any]:
+        """Return what the self-attention of the block under way sees: mask and rotary positions."""
+        config, context = self.config, self.context
+        positions = {"rotary": context.rotary, "rerope": context.rerope}
+        seen = {"attention_mask": context.attention_mask, "query_scale": context.query_scale}
+        if context.window_mask is None:
+            return {**seen, **positions}
+        said = chosen("attention_window", config.attention_window)
+        full = said.get("full_layers", 0)
+        last = isinstance(full, int) and context.number >= config.num_hidden_layers - full
+        if last or (not isinstance(full, int) and context.number in full):
+            return {**seen, **(positions if said["positions"] else {})}
+        return {"attention_mask": context.window_mask, **positions}
 
     def cross_attention(self, x: Any, name: str) -> Any:
         """Return the branch of a decoder's block that attends to the encoder's output."""
@@ -110,6 +132,7 @@ class Blocks:
             "normalization": config.normalization,
             "attention_scale": config.attention_scale,
             "attention_dropout": config.attention_dropout_rate,
+            **({"key_norm": True} if config.key_norm else {}),
             "kernel_initializer": self.initializer,
         }
         arguments = {key: value for key, value in arguments.items() if value is not None}
@@ -138,12 +161,11 @@ class Blocks:
 
     def gated_attention(self, x: Any, name: str) -> Any:
         """Return the branch of a block that is one gated attention unit."""
-        config, context = self.config, self.context
-        arguments = {"attention_mask": context.attention_mask, "rotary": context.rotary}
+        config = self.config
         return self._with_cache(
             x,
             GatedAttentionUnit,
-            arguments,
+            self._seen(),
             units=config.intermediate_size,
             activation=config.hidden_act,
             name=name,

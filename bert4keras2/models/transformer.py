@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 from keras.layers import Dropout, Input, Lambda
 
+from bert4keras2.families.attention_options import chosen
 from bert4keras2.families.config import Config
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, Sinusoidal, TruncatedNormal
@@ -18,10 +19,13 @@ from bert4keras2.layers import (
     Add,
     AttentionMask,
     Embedding,
+    LogScale,
     PositionEmbedding,
     RelativePositionEmbedding,
+    ReRopePosition,
     RotaryPosition,
     TaskEmbedding,
+    WindowMask,
 )
 from bert4keras2.models import heads
 from bert4keras2.models.blocks import Blocks
@@ -36,6 +40,10 @@ class Context:
     """What is computed once per forward pass and handed to every block."""
 
     attention_mask: Any = None  # (B, 1, 1 | T, S) booleans; of blocks that count tokens alone (B, 1, 1, T)
+    window_mask: Any = None  # (B, 1, T, S) booleans of the blocks that see near tokens alone
+    query_scale: Any = None  # (B, 1 | T, 1) factors of the scores where all is seen
+    rerope: Any = None  # tables of `ReRopePosition`, in place of `rotary`
+    number: int = 0  # of the block under way
     segment_ids: Any = None  # (B, T) of UniLM, for blocks whose mask does not tell of it
     rotary: Any = None  # (sin, cos), each (1 | B, T, key_size / 2)
     relative: Any = None  # (T, S, key_size) vectors of distances
@@ -271,9 +279,27 @@ class Transformer(Blocks, CheckpointMixin):
         config, given = self.config, {} if positions is None else {"positions": positions}
         if config.position == "rotary":
             own = {} if context.position_ids is None else {"position_ids": context.position_ids}
-            context.rotary = self.apply(
-                tokens, RotaryPosition, own, output_dim=config.key_size, name="Embedding-Rotary-Position"
-            )
+            scaling = None if config.rope_scaling is None else chosen("rope_scaling", config.rope_scaling)
+            if scaling is not None and "window" in scaling:
+                context.rerope = self.apply(
+                    tokens,
+                    ReRopePosition,
+                    given,
+                    output_dim=config.key_size,
+                    window=scaling["window"],
+                    factor=scaling.get("factor"),
+                    causal=config.application == "lm",
+                    name="Embedding-ReRoPE-Position",
+                )
+            else:
+                context.rotary = self.apply(
+                    tokens,
+                    RotaryPosition,
+                    own,
+                    output_dim=config.key_size,
+                    name="Embedding-Rotary-Position",
+                    **({} if scaling is None else {"scaling": scaling}),
+                )
         elif config.position == "relative":
             context.relative = self.apply(
                 tokens,
@@ -284,6 +310,21 @@ class Transformer(Blocks, CheckpointMixin):
                 embeddings_initializer=Sinusoidal(),
                 trainable=False,
                 name="Embedding-Relative-Position",
+            )
+        if config.attention_window is not None:
+            said = chosen("attention_window", config.attention_window)
+            shown = {"attention_mask": context.attention_mask, **given}
+            context.window_mask = self.apply(
+                tokens, WindowMask, shown, window=said["window"], name="Attention-Window-Mask"
+            )
+        if config.log_n is not None:
+            said = chosen("log_n", config.log_n)
+            context.query_scale = self.apply(
+                context.attention_mask,
+                LogScale,
+                length=said["length"],
+                at_inference=said["type"] == "inference",
+                name="Attention-Log-Scale",
             )
 
     def split_inputs(self, inputs: list[Any]) -> tuple[Any, Any, Any]:
