@@ -6,7 +6,7 @@ import difflib
 import math
 from typing import Any
 
-__all__ = ["ATTENTIONS", "BLOCKS", "SAVED", "chosen", "saved_options", "validate_attention"]
+__all__ = ["LINEAR", "PLACED", "SAVED", "chosen", "is_pairwise", "kind", "saved_options", "validate_attention"]
 
 REQUIRED = object()
 # option -> {type: {what it may say: value if it does not}}
@@ -21,6 +21,22 @@ TYPES: dict[str, dict[str, dict[str, Any]]] = {
         "rerope": {"window": REQUIRED},
         "leaky_rerope": {"window": REQUIRED, "factor": REQUIRED},
     },
+    # What mixes the tokens in a block of attention and feed-forward network.
+    "attention": {
+        "softmax": {},
+        "linear": {},
+        "cosine": {},
+        "performer": {"features": None, "redraw": False, "seed": 0},
+        "taylor": {"order": 2},
+        "limit": {"order": 2},
+        "nystrom": {"landmarks": 64, "iterations": 6, "convolution": None},
+        "efficient": {},
+        "synthesizer": {"kinds": ("dense",), "rank": 8},
+        "external": {"memories": 64},
+        "mlp": {"units": 256},
+        "resmlp": {},
+        "fourier": {"length": None},
+    },
     # Scores times log n / log length, n being how many keys a query sees.
     "log_n": {"train": {"length": 512}, "inference": {"length": REQUIRED}},
     # Attention to near tokens. full_layers: how many of the last blocks see all, or the numbers of those that do;
@@ -32,11 +48,18 @@ TYPES: dict[str, dict[str, dict[str, Any]]] = {
     # How residual sums start.
     "residual": {"deepnorm": {"rule": "paper"}, "ramp": {"steps": REQUIRED}},
 }
-BLOCKS = ("attention", "gau", "flash")
-ATTENTIONS = ("softmax",)
+BLOCKS = ("attention", "gau", "flash", "gmlp")
+# Those with a kernel, whose sums over keys are a state of generation.
+LINEAR = ("linear", "cosine", "performer", "taylor", "limit")
+# Those that look both ways, whatever the mask.
+BOTH_WAYS = ("nystrom", "efficient", "external", "mlp", "fourier")
+# Those whose layers have weights for each place, so that a text can have no more tokens than `max_position`.
+PLACED = ("gmlp", "synthesizer", "mlp", "resmlp")
 # What config.json says of a model where it is not as the family has it.
 SAVED = (
     "block",
+    "attention",
+    "tiny_attention",
     "chunk_size",
     "chunk_bias",
     "rope_scaling",
@@ -77,23 +100,65 @@ def chosen(option: str, value: Any) -> dict[str, Any]:
     return {"type": kind, **known, **said}
 
 
+def kind(config: Any) -> str:
+    """Return what mixes the tokens of a configuration: the block, or where that is "attention" the type of that."""
+    if config.block != "attention":
+        return config.block
+    said = config.attention
+    return said["type"] if isinstance(said, dict) else said
+
+
+def is_pairwise(config: Any) -> bool:
+    """Whether blocks look at pairs of tokens, and so need a mask that tells of each; others count tokens alone."""
+    return kind(config) not in ("flash", *LINEAR, *BOTH_WAYS)
+
+
 def validate_attention(config: Any) -> None:
     """Raise a ValueError that says what to change if the options of docs/attention.md do not fit a configuration."""
     if config.block not in BLOCKS:
         raise ValueError(f"block is {_listed(BLOCKS)}, not {config.block!r}{_close(config.block, BLOCKS)}")
-    if config.block != "attention" and config.stack != "single":
-        raise ValueError(f"block={config.block!r} is for models of one stack, and {config.family} has two")
-    if config.block == "flash" and config.position in ("relative", "bucketed"):
-        raise ValueError(
-            f"block='flash' takes rotary, learnt or no positions, and {config.family} has {config.position} ones, "
-            "which belong to pairs of tokens: chunk_bias=True is what it has of that kind"
-        )
+    chosen("attention", config.attention)
+    mixer = kind(config)
+    if mixer != "softmax":
+        _validate_mixer(config, mixer)
     _validate_length(config)
     _validate_residual(config)
 
 
+def _validate_mixer(config: Any, mixer: str) -> None:
+    option = f"block={mixer!r}" if config.block != "attention" else f"attention={mixer!r}"
+    if config.stack != "single":
+        raise ValueError(f"{option} is for models of one stack, and {config.family} has two")
+    if mixer == "gau":
+        return
+    if config.position in ("relative", "bucketed"):
+        has = ": chunk_bias=True is what it has of that kind" if mixer == "flash" else ""
+        raise ValueError(
+            f"{option} takes rotary, learnt or no positions, and {config.family} has {config.position} ones, which "
+            f"belong to pairs of tokens{has}"
+        )
+    if config.residual_attention_scores:
+        raise ValueError(f"residual_attention_scores adds scores of softmax attention, and {option} has none")
+    if mixer in BOTH_WAYS and config.application != "encoder":
+        raise ValueError(
+            f"{option} looks both ways, so a model of it cannot be application={config.application!r}: take 'linear', "
+            "'performer', 'synthesizer' or 'resmlp', or block='flash' or 'gmlp'"
+        )
+    rotary = mixer in ("flash", "nystrom", "efficient", *LINEAR) or (mixer == "synthesizer" and _has_dot(config))
+    if config.position == "rotary" and not rotary:
+        raise ValueError(
+            f"{option} has no queries and keys that rotary positions could turn, and {config.family} has no others: "
+            "take another family, such as 'bert'"
+        )
+
+
+def _has_dot(config: Any) -> bool:
+    kinds = chosen("attention", config.attention)["kinds"]
+    return "dot" in ([kinds] if isinstance(kinds, str) else kinds)
+
+
 def _validate_length(config: Any) -> None:
-    pairs = config.block in ("attention", "gau") and config.attention == "softmax"
+    pairs = kind(config) in ("softmax", "gau")
     if config.rope_scaling is not None:
         said = chosen("rope_scaling", config.rope_scaling)
         if config.position != "rotary":

@@ -13,7 +13,12 @@ from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, u
 from bert4keras2.layers.memm import MaximumEntropyMarkovModel
 from bert4keras2.layers.merge import Add
 from bert4keras2.layers.mixing.flash import MixedChunkAttention
+from bert4keras2.layers.mixing.gmlp import GatedMLP
+from bert4keras2.layers.mixing.linear import LinearAttention
+from bert4keras2.layers.mixing.mixers import ExternalAttention, FourierMixing, LinearMixing, TokenMLP
+from bert4keras2.layers.mixing.nystrom import EfficientAttention, NystromAttention
 from bert4keras2.layers.mixing.scale import LayerScale
+from bert4keras2.layers.mixing.synthesizer import SynthesizerAttention
 from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras2.layers.pooling import (
     BatchConcat,
@@ -35,22 +40,29 @@ __all__ = [
     "BatchSplit",
     "Concatenate1D",
     "ConditionalRandomField",
+    "EfficientAttention",
     "EfficientGlobalPointer",
     "Embedding",
+    "ExternalAttention",
     "FeedForward",
     "FirstToken",
+    "FourierMixing",
     "GatedAttentionUnit",
+    "GatedMLP",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "GlobalPointer",
     "Layer",
-    "LayerScale",
     "LayerNormalization",
+    "LayerScale",
+    "LinearAttention",
+    "LinearMixing",
     "LogScale",
     "Loss",
     "MaximumEntropyMarkovModel",
     "MixedChunkAttention",
     "MultiHeadAttention",
+    "NystromAttention",
     "PositionEmbedding",
     "ReRopePosition",
     "RelativePositionEmbedding",
@@ -59,7 +71,9 @@ __all__ = [
     "RotaryPosition",
     "ScaleOffset",
     "SinusoidalPositionEmbedding",
+    "SynthesizerAttention",
     "TaskEmbedding",
+    "TokenMLP",
     "WindowMask",
     "attend",
     "causal_mask",

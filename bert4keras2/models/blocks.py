@@ -7,16 +7,15 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
-from bert4keras2.families.attention_options import chosen
+from bert4keras2.families.attention_options import chosen, kind
 from bert4keras2.layers import (
     Add,
     FeedForward,
     GatedAttentionUnit,
     LayerNormalization,
-    MixedChunkAttention,
     MultiHeadAttention,
 )
-from bert4keras2.models import residuals
+from bert4keras2.models import mixing, residuals
 from bert4keras2.training.recompute import recomputed
 
 __all__ = ["Blocks"]
@@ -43,8 +42,11 @@ class Blocks:
         if config.block == "gau":
             return self.residual(x, self.gated_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
         if config.block == "flash":
-            return self.residual(x, self.mixed_chunk_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
-        x = self.residual(x, self.attention, f"{name}-MultiHeadSelfAttention", config.attention_norm)
+            return self.residual(x, self.mixing, f"{name}-GatedAttentionUnit", config.attention_norm)
+        if config.block == "gmlp":
+            return self.residual(x, self.mixing, f"{name}-GatedMLP", config.attention_norm)
+        branch = self.attention if kind(config) == "softmax" else self.mixing
+        x = self.residual(x, branch, f"{name}-MultiHeadSelfAttention", config.attention_norm)
         if self.context.memory is not None:
             x = self.residual(x, self.cross_attention, f"{name}-MultiHeadCrossAttention", config.attention_norm)
         return self.residual(x, self.feed_forward, f"{name}-FeedForward", config.feed_forward_norm)
@@ -110,6 +112,11 @@ class Blocks:
         arguments = {"memory": context.memory, "attention_mask": context.memory_mask, "bias": context.memory_bias}
         return self._attend(x, arguments, name)
 
+    def mixing(self, x: Any, name: str) -> Any:
+        """Return the branch of a block that mixes tokens otherwise than by softmax attention."""
+        layer, arguments, kwargs = mixing.layer_of(self.config, self.context, self.initializer)
+        return self._with_cache(x, layer, arguments, name=name, **kwargs)
+
     def _attend(self, x: Any, arguments: dict[str, Any], name: str, **kwargs: Any) -> Any:
         config = self.config
         return self._with_cache(
@@ -120,23 +127,28 @@ class Blocks:
             head_size=config.head_size,
             out_dim=config.hidden_size,
             name=name,
+            **self._scoring(),
             **kwargs,
         )
 
-    def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
-        """Return what an attention layer makes of x; what it remembers is handed to it and taken from the context."""
-        config, context = self.config, self.context
-        kwargs |= {
+    def _scoring(self) -> dict[str, Any]:
+        """Return the arguments that layers with scores of pairs share."""
+        config = self.config
+        return {
             "key_size": config.key_size,
             "use_bias": config.use_bias,
             "normalization": config.normalization,
             "attention_scale": config.attention_scale,
             "attention_dropout": config.attention_dropout_rate,
-            **({"key_norm": True} if config.key_norm else {}),
             "kernel_initializer": self.initializer,
+            **({"key_norm": True} if config.key_norm else {}),
         }
+
+    def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
+        """Return what an attention layer makes of x; what it remembers is handed to it and taken from the context."""
+        config, context = self.config, self.context
         arguments = {key: value for key, value in arguments.items() if value is not None}
-        if context.maps is not None:
+        if context.maps is not None and getattr(layer, "has_weights", True):
             *outputs, weights = self.apply(x, layer, {**arguments, "return_weights": True}, **kwargs)
             context.maps[_unused(self.prefixed(kwargs["name"]), context.maps)] = weights
             return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -169,26 +181,7 @@ class Blocks:
             units=config.intermediate_size,
             activation=config.hidden_act,
             name=name,
-        )
-
-    def mixed_chunk_attention(self, x: Any, name: str) -> Any:
-        """Return the branch of a block that is FLASH: the gated unit with attention in chunks and between them."""
-        config, context = self.config, self.context
-        arguments = {
-            "attention_mask": context.attention_mask,
-            "segment_ids": context.segment_ids,
-            "rotary": context.rotary,
-        }
-        return self._with_cache(
-            x,
-            MixedChunkAttention,
-            arguments,
-            units=config.intermediate_size,
-            chunk_size=config.chunk_size,
-            causal=config.application != "encoder",
-            relative_bias=config.chunk_bias,
-            activation=config.hidden_act,
-            name=name,
+            **self._scoring(),
         )
 
     def feed_forward(self, x: Any, name: str) -> Any:

@@ -54,6 +54,7 @@ class Context:
     memory_mask: Any = None  # (B, 1, 1, S) booleans
     memory_bias: Any = None  # (1, H, T, S)
     position_ids: Any = None  # (B, T), 0, 1, 2... if None
+    places: tuple[Any, Any] | None = None  # of queries (B, T) and keys (B, S) where keys come from a cache
     # Generation: keys and values, each (B, H, S, D), by the names of attention layers, or a dictionary of tensors that
     # do not grow. None: no caches; empty: none are there yet. What this pass leaves is collected; `index` is where the
     # new positions are written.
@@ -277,6 +278,7 @@ class Transformer(Blocks, CheckpointMixin):
             positions: those of queries (B, T) and keys (B, S) where keys come from a cache.
         """
         config, given = self.config, {} if positions is None else {"positions": positions}
+        context.places = positions
         if config.position == "rotary":
             own = {} if context.position_ids is None else {"position_ids": context.position_ids}
             scaling = None if config.rope_scaling is None else chosen("rope_scaling", config.rope_scaling)
