@@ -65,6 +65,8 @@ SAVED = (
     "rope_scaling",
     "log_n",
     "key_norm",
+    "position_axes",
+    "patch_size",
     "attention_window",
     "residual",
     "layer_scale",
@@ -122,6 +124,12 @@ def validate_attention(config: Any) -> None:
     if mixer != "softmax":
         _validate_mixer(config, mixer)
     _validate_length(config)
+    if config.position_axes not in (1, 2):
+        raise ValueError(f"position_axes is 1 for texts or 2 for texts with images, not {config.position_axes!r}")
+    if config.position_axes == 2 and config.position != "rotary":
+        raise ValueError(f"position_axes=2 is for rotary positions, and {config.family} has {config.position} ones")
+    if config.patch_size and config.stack != "single":
+        raise ValueError(f"patch_size is for models of one stack, and {config.family} has two")
     _validate_residual(config)
 
 

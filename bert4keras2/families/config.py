@@ -56,6 +56,8 @@ class Config:
     log_n: Any = None  # scores times log n / log length: {"type": "train" | "inference", "length": ...}
     key_norm: bool = False  # divide keys by their length instead of scores by a root
     attention_window: Any = None  # {"type": "hwfa", "window": 16, "full_layers": 1}
+    position_axes: int = 1  # 2: positions are pairs of numbers, for text with images or tables in it
+    patch_size: int = 0  # numbers of a patch of an image that stands for a token; 0: there are none
     residual: Any = None  # how residual sums start: "deepnorm", {"type": "ramp", "steps": ...}
     layer_scale: float | None = None  # first value of a learnt scale of each branch
     # Structure, from the family.
@@ -250,6 +252,8 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
         if options.get("segment_vocab_size"):
             raise ValueError(f"{family} models take no segment ids, so segment_vocab_size is 0")
         merged["segment_vocab_size"] = 0
+    if merged.get("position_axes") not in (None, 1):
+        merged["custom_position_ids"] = True
     config = Config(**merged)
     validate(config)
     # Scripts read sizes off the model (GlobalPointer(head_size=bert.attention_head_size)): none is left open.

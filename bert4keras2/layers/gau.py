@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.functions import rotate
-from bert4keras2.layers.attention import attend, classic_inputs, hide_keys, unit_length, write_cache
+from bert4keras2.layers.attention import attend, unit_length, write_cache
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -17,6 +17,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.normalization import ScaleOffset
 

@@ -11,24 +11,19 @@ from typing import Any, NamedTuple
 import keras
 from keras.layers import Dropout, Input, Lambda
 
-from bert4keras2.families.attention_options import chosen
 from bert4keras2.families.config import Config
 from bert4keras2.functional import keras_private
-from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, Sinusoidal, TruncatedNormal
+from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, TruncatedNormal
 from bert4keras2.layers import (
     Add,
     AttentionMask,
     Embedding,
-    LogScale,
     PositionEmbedding,
-    RelativePositionEmbedding,
-    ReRopePosition,
-    RotaryPosition,
     TaskEmbedding,
-    WindowMask,
 )
 from bert4keras2.models import heads
 from bert4keras2.models.blocks import Blocks
+from bert4keras2.models.positions import locate
 from bert4keras2.models.weights import CheckpointMixin
 from bert4keras2.training.model import Model
 
@@ -246,13 +241,19 @@ class Transformer(Blocks, CheckpointMixin):
 
     def get_inputs(self) -> list[Any]:
         """Return the symbolic inputs: token ids, segment ids and position ids, as far as the options ask for them."""
+        config = self.config
         names = ["Input-Token"]
-        if self.config.segment_vocab_size:
+        if config.segment_vocab_size:
             names.append("Input-Segment")
-        if self.config.custom_position_ids:
+        if config.custom_position_ids:
             names.append("Input-Position")
-        length = self.config.sequence_length
-        return [Input((length,), dtype="int32", name=self.prefixed(name)) for name in names]
+        length = config.sequence_length
+        inputs = [Input((length,), dtype="int32", name=self.prefixed(name)) for name in names]
+        if config.position_axes > 1:
+            inputs[-1] = Input((length, config.position_axes), name=self.prefixed("Input-Position"))
+        if config.patch_size:
+            inputs.append(Input((length, config.patch_size), name=self.prefixed("Input-Patch")))
+        return inputs
 
     def make_context(self, inputs: list[Any]) -> Context:
         """Return the masks and position tables that all blocks share."""
@@ -277,57 +278,7 @@ class Transformer(Blocks, CheckpointMixin):
             tokens: (B, T) ids.
             positions: those of queries (B, T) and keys (B, S) where keys come from a cache.
         """
-        config, given = self.config, {} if positions is None else {"positions": positions}
-        context.places = positions
-        if config.position == "rotary":
-            own = {} if context.position_ids is None else {"position_ids": context.position_ids}
-            scaling = None if config.rope_scaling is None else chosen("rope_scaling", config.rope_scaling)
-            if scaling is not None and "window" in scaling:
-                context.rerope = self.apply(
-                    tokens,
-                    ReRopePosition,
-                    given,
-                    output_dim=config.key_size,
-                    window=scaling["window"],
-                    factor=scaling.get("factor"),
-                    causal=config.application == "lm",
-                    name="Embedding-ReRoPE-Position",
-                )
-            else:
-                context.rotary = self.apply(
-                    tokens,
-                    RotaryPosition,
-                    own,
-                    output_dim=config.key_size,
-                    name="Embedding-Rotary-Position",
-                    **({} if scaling is None else {"scaling": scaling}),
-                )
-        elif config.position == "relative":
-            context.relative = self.apply(
-                tokens,
-                RelativePositionEmbedding,
-                given,
-                input_dim=2 * config.max_relative_position + 1,
-                output_dim=config.key_size,
-                embeddings_initializer=Sinusoidal(),
-                trainable=False,
-                name="Embedding-Relative-Position",
-            )
-        if config.attention_window is not None:
-            said = chosen("attention_window", config.attention_window)
-            shown = {"attention_mask": context.attention_mask, **given}
-            context.window_mask = self.apply(
-                tokens, WindowMask, shown, window=said["window"], name="Attention-Window-Mask"
-            )
-        if config.log_n is not None:
-            said = chosen("log_n", config.log_n)
-            context.query_scale = self.apply(
-                context.attention_mask,
-                LogScale,
-                length=said["length"],
-                at_inference=said["type"] == "inference",
-                name="Attention-Log-Scale",
-            )
+        locate(self, context, tokens, positions)
 
     def split_inputs(self, inputs: list[Any]) -> tuple[Any, Any, Any]:
         """Return token ids, segment ids and position ids, None for those that the model does not take."""
@@ -359,6 +310,11 @@ class Transformer(Blocks, CheckpointMixin):
                     segments, Embedding, input_dim=config.segment_vocab_size, name="Embedding-Segment", **table
                 )
             x = self.apply([x, s], Add, name="Embedding-Token-Segment")
+        if config.patch_size:
+            # Patches of an image stand at tokens of their own; those of text are zeros, and add nothing.
+            patches = inputs[1 + bool(config.segment_vocab_size) + config.custom_position_ids]
+            patches = self.project(patches, config.embedding_width, "Embedding-Patch", use_bias=False)
+            x = self.apply([x, patches], Add, name="Embedding-Token-Patch")
         if config.position == "absolute":
             x = self.apply(
                 x,
