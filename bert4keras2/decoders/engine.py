@@ -68,6 +68,11 @@ class Engine:
                 f"A {config.family} model with application='encoder' sees what follows a token and cannot generate: "
                 "build it with application='lm' or 'unilm'"
             )
+        if config.position_axes > 1 or config.patch_size:
+            raise ValueError(
+                "What follows an image has positions of its own, and cached generation counts on from the last token: "
+                "predict the next token by the model itself, on the whole sequence, for position_axes=2 or patch_size"
+            )
         self.transformer = transformer
         self.encoder, self.decoder = transformer.halves if config.stack == "seq2seq" else (None, transformer)
         self._functions: dict[Any, Callable] = {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bert4keras2.errors import CheckpointError, CheckpointFormatError, CheckpointNotFoundError
+from bert4keras2.families.attention_options import PLACED, is_pairwise, kind
 from bert4keras2.families.config_values import check_values
 from bert4keras2.families.huggingface import SILENT, translated
 from bert4keras2.families.validate import validate
@@ -46,9 +47,19 @@ class Config:
     normalization: str = "softmax"  # of attention scores: softmax | softmax_plus | squared_relu
     attention_scale: bool = True  # divide scores by the root of the key size
     # What a block is; families say it too. docs/attention.md explains these.
-    block: str = "attention"  # attention (with a feed-forward network after it) | gau | flash
+    block: str = "attention"  # attention (with a feed-forward network after it) | gau | flash | gmlp
+    attention: Any = "softmax"  # what mixes tokens in a block of attention: softmax | linear | ...
+    tiny_attention: int | None = None  # size of the attention beside the gate (block="gmlp"): aMLP
     chunk_size: int = 256  # tokens of a chunk (block="flash")
     chunk_bias: bool = False  # a bias for each distance within a chunk (block="flash")
+    rope_scaling: Any = None  # rotary positions of longer texts, such as {"type": "ntk", "factor": 8}
+    log_n: Any = None  # scores times log n / log length: {"type": "train" | "inference", "length": ...}
+    key_norm: bool = False  # divide keys by their length instead of scores by a root
+    attention_window: Any = None  # {"type": "hwfa", "window": 16, "full_layers": 1}
+    position_axes: int = 1  # 2: positions are pairs of numbers, for text with images or tables in it
+    patch_size: int = 0  # numbers of a patch of an image that stands for a token; 0: there are none
+    residual: Any = None  # how residual sums start: "deepnorm", {"type": "ramp", "steps": ...}
+    layer_scale: float | None = None  # first value of a learnt scale of each branch
     # Structure, from the family.
     family: str = "bert"
     stack: str = "single"  # single | encoder | decoder | seq2seq
@@ -112,14 +123,15 @@ class Config:
     @property
     def positions(self) -> int | None:
         """Number of positions that the model knows; None where any text fits."""
-        if self.position != "absolute":
-            return None
-        return table_positions(self.max_position, self.hierarchical_position, self.position_offset)
+        limits = [self.max_position] if kind(self) in PLACED else []
+        if self.position == "absolute":
+            limits.append(table_positions(self.max_position, self.hierarchical_position, self.position_offset))
+        return min(limits, default=None)
 
     @property
     def pairwise(self) -> bool:
         """Whether blocks look at pairs of tokens, and so need a mask that tells of each; others count tokens alone."""
-        return self.block != "flash"
+        return is_pairwise(self)
 
     @property
     def rows(self) -> int:
@@ -240,6 +252,8 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
         if options.get("segment_vocab_size"):
             raise ValueError(f"{family} models take no segment ids, so segment_vocab_size is 0")
         merged["segment_vocab_size"] = 0
+    if merged.get("position_axes") not in (None, 1):
+        merged["custom_position_ids"] = True
     config = Config(**merged)
     validate(config)
     # Scripts read sizes off the model (GlobalPointer(head_size=bert.attention_head_size)): none is left open.

@@ -19,7 +19,8 @@ _WHOLE = {
     "segment_vocab_size": 0, "type_vocab_size": 0, "task_vocab_size": 0, "task_type_vocab_size": 0, "task_id": 0,
     "sequence_length": 1, "max_relative_position": 1, "relative_attention_num_buckets": 4,
     "relative_attention_max_distance": 1, "pad_id": 0, "position_offset": 0, "depth_init": 0,
-    "layer_norm_cond_hidden_size": 1, "chunk_size": 1, "num_hidden_groups": 0, "inner_group_num": 0,
+    "layer_norm_cond_hidden_size": 1, "chunk_size": 1, "tiny_attention": 1, "position_axes": 1, "patch_size": 0,
+    "num_hidden_groups": 0, "inner_group_num": 0,
     "n_vocab": 1, "n_embd": 1, "n_head": 1, "n_inner": 1, "n_ctx": 1, "n_positions": 1,
     "d_model": 1, "d_kv": 1, "d_ff": 1, "num_heads": 1, "pad_token_id": -1,  # where there is none
 }  # fmt: skip
@@ -28,12 +29,12 @@ _SHARES = {
     "dropout_rate", "attention_dropout_rate", "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop",
     "attn_pdrop",
 }  # fmt: skip
-_NUMBERS = {"initializer_range", "layer_norm_eps", "layer_norm_epsilon"}
+_NUMBERS = {"initializer_range", "layer_norm_eps", "layer_norm_epsilon", "layer_scale"}
 _FLAGS = {
     "use_task_id", "use_relative_position", "tie_word_embeddings", "scale_decoder_outputs", "tied_output",
     "output_scale", "cross_position_bias", "attention_scale", "shared_segment_embeddings", "custom_position_ids",
     "residual_attention_scores", "ignore_invalid_weights", "autoresize_weights", "with_nsp",
-    "chunk_bias",
+    "chunk_bias", "key_norm",
 }  # fmt: skip
 _FLAGS_OR_NAMES = {"with_pool", "with_mlm", "with_lm", "with_discriminator"}
 _TEXTS = {

@@ -183,6 +183,7 @@ class Family:
         write: `Config` -> content of such a file, where it is not BERT's.
         keys: `Config` -> further keys of such a file, where it is BERT's.
         released: packages.
+        own: nobody has released any: variables without a row are written under their own paths, so rows are few.
     """
 
     name: str
@@ -206,3 +207,4 @@ class Family:
     write: Callable[[Any], dict[str, Any]] | None = None
     keys: Callable[[Any], dict[str, Any]] | None = None
     released: tuple[Released, ...] = ()
+    own: bool = False

@@ -13,5 +13,6 @@ FLASH = Family(
     model_type="flash",
     class_name="Flash",
     names_embedding_size=True,
+    own=True,
     keys=lambda config: {"normalization": config.normalization, "attention_scale": config.attention_scale},
 )

@@ -13,6 +13,7 @@ from bert4keras2.families.family import Family, Released
 from bert4keras2.families.flash import FLASH
 from bert4keras2.families.gau_alpha import GAU_ALPHA
 from bert4keras2.families.gpt import GPT, GPT2, GPT2_ML
+from bert4keras2.families.mixers import FNET, GMLP, MIXER, RESMLP
 from bert4keras2.families.nezha import NEZHA
 from bert4keras2.families.roberta import FAIRSEQ_ROBERTA, XLM_ROBERTA
 from bert4keras2.families.roformer import ROFORMER, ROFORMER_V2
@@ -23,7 +24,7 @@ __all__ = ["FAMILIES", "FAMILY_KEY", "PAGES", "family_of", "guess_family", "page
 # In the order in which documents list them. Of two families whose signs both fit, the first one counts.
 PAGES: tuple[Family, ...] = (
     BERT, ROFORMER, ROFORMER_V2, GAU_ALPHA, NEZHA, ALBERT, ALBERT_UNSHARED, ELECTRA, ERNIE, XLM_ROBERTA,
-    FAIRSEQ_ROBERTA, MT5, T5_1_1, T5_1_0, GPT2_ML, GPT2, GPT, FLASH,
+    FAIRSEQ_ROBERTA, MT5, T5_1_1, T5_1_0, GPT2_ML, GPT2, GPT, FLASH, FNET, GMLP, MIXER, RESMLP,
 )  # fmt: skip
 _BY_NAME = {family.name: family for family in PAGES}
 # {name: the fields of `Config` in which the family differs from BERT}

@@ -7,11 +7,18 @@ from bert4keras2.layers.embedding import Embedding, TaskEmbedding
 from bert4keras2.layers.feed_forward import FeedForward
 from bert4keras2.layers.gau import GatedAttentionUnit
 from bert4keras2.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
+from bert4keras2.layers.length import LogScale, ReRopePosition, WindowMask
 from bert4keras2.layers.loss import Loss
 from bert4keras2.layers.masks import AttentionMask, causal_mask, padding_mask, unilm_mask
 from bert4keras2.layers.memm import MaximumEntropyMarkovModel
 from bert4keras2.layers.merge import Add
 from bert4keras2.layers.mixing.flash import MixedChunkAttention
+from bert4keras2.layers.mixing.gmlp import GatedMLP
+from bert4keras2.layers.mixing.linear import LinearAttention
+from bert4keras2.layers.mixing.mixers import ExternalAttention, FourierMixing, LinearMixing, TokenMLP
+from bert4keras2.layers.mixing.nystrom import EfficientAttention, NystromAttention
+from bert4keras2.layers.mixing.scale import LayerScale
+from bert4keras2.layers.mixing.synthesizer import SynthesizerAttention
 from bert4keras2.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras2.layers.pooling import (
     BatchConcat,
@@ -22,6 +29,7 @@ from bert4keras2.layers.pooling import (
     GlobalMaxPooling1D,
 )
 from bert4keras2.layers.position import PositionEmbedding, RotaryPosition, SinusoidalPositionEmbedding
+from bert4keras2.layers.ramp import ResidualRamp
 from bert4keras2.layers.relative_position import RelativePositionEmbedding, RelativePositionEmbeddingT5
 from bert4keras2.old_names import came_along, lookup
 
@@ -32,27 +40,41 @@ __all__ = [
     "BatchSplit",
     "Concatenate1D",
     "ConditionalRandomField",
+    "EfficientAttention",
     "EfficientGlobalPointer",
     "Embedding",
+    "ExternalAttention",
     "FeedForward",
     "FirstToken",
+    "FourierMixing",
     "GatedAttentionUnit",
+    "GatedMLP",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "GlobalPointer",
     "Layer",
     "LayerNormalization",
+    "LayerScale",
+    "LinearAttention",
+    "LinearMixing",
+    "LogScale",
     "Loss",
     "MaximumEntropyMarkovModel",
     "MixedChunkAttention",
     "MultiHeadAttention",
+    "NystromAttention",
     "PositionEmbedding",
+    "ReRopePosition",
     "RelativePositionEmbedding",
     "RelativePositionEmbeddingT5",
+    "ResidualRamp",
     "RotaryPosition",
     "ScaleOffset",
     "SinusoidalPositionEmbedding",
+    "SynthesizerAttention",
     "TaskEmbedding",
+    "TokenMLP",
+    "WindowMask",
     "attend",
     "causal_mask",
     "padding_mask",

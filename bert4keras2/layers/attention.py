@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 
-from bert4keras2.functional.functions import align, most_negative, normalize_scores, rotate
+from bert4keras2.functional.functions import most_negative, normalize_scores, rotate
 from bert4keras2.layers.base import Layer, register, serialize_initializer
+from bert4keras2.layers.classic_call import classic_inputs, hide_keys
+from bert4keras2.layers.length import rerope_products
 from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["MultiHeadAttention", "attend"]
@@ -30,6 +32,7 @@ def attend(
     return_scores: bool = False,
     by_head: bool = False,
     return_weights: bool = False,
+    others: Any = (),
 ):
     """Scaled dot-product attention (Vaswani et al., arXiv:1706.03762) with the variants of the model families.
 
@@ -48,12 +51,14 @@ def attend(
         return_scores: also return the scores, scaled but before bias, mask and previous scores.
         by_head: keys and values are (B, H, S, D), as caches hold them: a step of generation then reads them in order.
         return_weights: also return the weights, before dropout.
+        others: [(mask, query, key), ...]: where a mask, which broadcasts to (B, H, T, S), is true, scores are the
+            products of these (ReRoPE).
 
     Returns:
         (B, T, H, Dv), or a tuple of that, (B, H, T, S) scores and (B, H, T, S) weights, as far as they are asked for.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    plain = normalization == "softmax" and relative is None and dropout is None and not return_weights
+    plain = normalization == "softmax" and relative is None and dropout is None and not (return_weights or others)
     if plain and previous_scores is None and not return_scores and _prefers_fused(query, value):
         if bias is not None and mask is not None:
             # The fused kernel takes one of them.
@@ -62,11 +67,17 @@ def attend(
         if by_head:
             key, value = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
-    key = ops.transpose(key, (0, 1, 3, 2) if by_head else (0, 2, 3, 1))  # (B, H, D, S)
     value = value if by_head else ops.swapaxes(value, 1, 2)
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
-    scores = ops.matmul(wide(ops.swapaxes(query, 1, 2)), wide(key))
+    keys_last = (0, 1, 3, 2) if by_head else (0, 2, 3, 1)  # (B, H, D, S)
+
+    def products(query, key):
+        return ops.matmul(wide(ops.swapaxes(query, 1, 2)), wide(ops.transpose(key, keys_last)))
+
+    scores = products(query, key)
+    for where, other_query, other_key in others:
+        scores = ops.where(where, products(other_query, other_key), scores)
     if relative is not None:
         scores = scores + ops.cast(_with_pairs(query, relative, "bthd,pairs->bhts"), scores.dtype)
     scores = ops.cast(scores, "float32") * scale
@@ -99,6 +110,12 @@ def _prefers_fused(query, value) -> bool:
     return keras.backend.backend() == "torch" and query.shape[-1] == value.shape[-1]
 
 
+def unit_length(x: Any) -> Any:
+    """Return vectors (..., D) divided by their length, which is computed in float32."""
+    squares = ops.sum(ops.square(ops.cast(x, "float32")), axis=-1, keepdims=True)
+    return x * ops.cast(ops.rsqrt(squares + 1e-12), x.dtype)
+
+
 def write_cache(cache, key, value, index):
     """Return (keys, values) of a cache, each (B, H, S, D), with T new positions (B, T, H, D) written from `index` on.
 
@@ -110,67 +127,6 @@ def write_cache(cache, key, value, index):
     return tuple(
         ops.slice_update(old, (0, 0, index, 0), ops.cast(x, old.dtype)) for old, x in zip(cache, new, strict=True)
     )
-
-
-class AttentionInputs(NamedTuple):
-    """What an attention layer is called with, in whichever form."""
-
-    query: Any  # (B, T, C)
-    memory: Any  # (B, S, C) what keys are made of
-    value: Any  # (B, S, C) what values are made of
-    attention_mask: Any = None  # boolean, broadcasts to (B, H, T, S)
-    bias: Any = None  # broadcasts to (B, H, T, S)
-    rotary: Any = None  # (sin, cos), each (B | 1, T, D / 2)
-    relative: Any = None  # (T, S, D)
-
-
-def classic_inputs(layer, tensors: list, count: int, a_bias: bool | None, p_bias: str | None, mask) -> AttentionInputs:
-    """Return what the classic form of a call says: a list of tensors, and two words about those that follow the values.
-
-    Args:
-        layer: the attention layer, whose scale T5's biases share in the classic form.
-        tensors: [query, key, value] if `count` is 3, [x] if it is 1; then a bias if `a_bias`, a position table if
-            `p_bias`.
-        count: how many tensors are attended from and to.
-        a_bias: whether the next one is a bias, boolean or added, (T, S), (B, T, S) or (B, H, T, S).
-        p_bias: "rotary", "typical_relative" or "t5_relative".
-        mask: Keras masks of the tensors; that of the values hides keys.
-
-    Raises:
-        ValueError: for another `p_bias`, or tensors that neither argument speaks of.
-    """
-    own, rest = list(tensors[:count]), list(tensors[count:])
-    attention_mask = rotary = relative = None
-    bias = rest.pop(0) if a_bias else None
-    if bias is not None:
-        bias = bias if len(bias.shape) != 3 else ops.expand_dims(bias, 1)
-        if "bool" in str(bias.dtype):
-            attention_mask, bias = (bias if len(bias.shape) == 4 else align(bias, [2, 3], 4)), None
-    position = rest.pop(0) if p_bias else None
-    if p_bias == "rotary":
-        rotary = position[..., 0::2], position[..., 1::2]
-    elif p_bias == "typical_relative":
-        relative = position
-    elif p_bias == "t5_relative":
-        position = ops.expand_dims(ops.transpose(position, (2, 0, 1)), 0)
-        position = position * layer.key_size**-0.5 if layer.attention_scale else position
-        bias = position if bias is None else bias + position
-    elif p_bias is not None:
-        raise ValueError(f"p_bias is 'rotary', 'typical_relative' or 't5_relative', not {p_bias!r}")
-    if rest:
-        raise ValueError(f"{layer.name} got {len(rest)} inputs too many: say with a_bias and p_bias what they are")
-    masks = mask if isinstance(mask, list | tuple) else [mask] if count == 1 else []
-    attention_mask = hide_keys(attention_mask, masks[count - 1] if len(masks) >= count else None)
-    query, memory, value = own if count == 3 else own * 3
-    return AttentionInputs(query, memory, value, attention_mask, bias, rotary, relative)
-
-
-def hide_keys(attention_mask, key_mask):
-    """Return an attention mask that also hides the keys whose Keras mask (B, S) is false; either may be None."""
-    if key_mask is None:
-        return attention_mask
-    key_mask = align(ops.cast(key_mask, "bool"), [0, 3], 4)
-    return key_mask if attention_mask is None else ops.logical_and(attention_mask, key_mask)
 
 
 @register
@@ -188,6 +144,7 @@ class MultiHeadAttention(Layer):
         attention_dropout: dropout rate of the weights; None or 0 for none.
         return_attention_scores: return (output, scores) rather than the output alone.
         kernel_initializer: initializer of all kernels.
+        key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
     def __init__(
@@ -202,6 +159,7 @@ class MultiHeadAttention(Layer):
         attention_dropout: float | None = None,
         return_attention_scores: bool = False,
         kernel_initializer: Any = "glorot_uniform",
+        key_norm: bool = False,
         **kwargs: Any,
     ):
         attention_scale = take_old_arguments("MultiHeadAttention", kwargs).get("attention_scale", attention_scale)
@@ -212,7 +170,7 @@ class MultiHeadAttention(Layer):
         self.use_bias, self.normalization, self.attention_scale = use_bias, normalization, attention_scale
         self.attention_dropout = attention_dropout or 0.0
         self.return_attention_scores = return_attention_scores
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer, self.key_norm = keras.initializers.get(kernel_initializer), key_norm
 
     def build(self, input_shape):
         shapes = input_shape if isinstance(input_shape[0], tuple | list) else [input_shape]
@@ -243,6 +201,8 @@ class MultiHeadAttention(Layer):
         x_mask=None,
         memory_mask=None,
         return_weights: bool = False,
+        rerope=None,
+        query_scale=None,
         training: bool | None = None,
     ):
         """Attend from x to itself, or to `memory`.
@@ -262,6 +222,8 @@ class MultiHeadAttention(Layer):
             index: position in the cache of the first of the T new positions; None if the cache is complete, as that
                 of an encoder's output.
             return_weights: also return the weights (B, H, T, S), after all else.
+            rerope: tables of `ReRopePosition`, in place of `rotary`.
+            query_scale: (B, 1 | T, 1) factors of the scores of each query.
 
         Returns:
             (B, T, out_dim); with return_attention_scores also (B, H, T, S) scores; with a cache also the new cache.
@@ -277,6 +239,8 @@ class MultiHeadAttention(Layer):
             if attention_mask is None and not cache:
                 attention_mask = hide_keys(None, key_mask)
         query = self._split(self.q_dense(x), self.key_size)
+        if query_scale is not None:
+            query = query * ops.cast(ops.expand_dims(query_scale, -1), query.dtype)
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
             query = rotate(query, sin, cos)
@@ -286,12 +250,14 @@ class MultiHeadAttention(Layer):
         else:
             key = self._split(self.k_dense(memory), self.key_size)
             value = self._split(self.v_dense(value), self.head_size)
+            key = unit_length(key) if self.key_norm else key
             if rotary is not None:
                 key = rotate(key, sin, cos)
             if cache is not None:
                 filled = bool(cache)
                 cache = write_cache(cache, key, value, index)
                 key, value = cache if filled else (key, value)
+        query, key, others = (query, key, ()) if rerope is None else rerope_products(query, key, rerope, filled)
         result = attend(
             query,
             key,
@@ -299,9 +265,10 @@ class MultiHeadAttention(Layer):
             attention_mask,
             bias,
             relative,
-            scale=None if self.attention_scale else 1.0,
+            scale=None if self.attention_scale and not self.key_norm else 1.0,
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
+            others=others,
             previous_scores=previous_scores,
             return_scores=self.return_attention_scores,
             by_head=filled,
@@ -338,5 +305,6 @@ class MultiHeadAttention(Layer):
             **super().get_config(),
             **{name: getattr(self, name) for name in names.split()},
             "return_attention_scores": self.return_attention_scores,
+            **({"key_norm": True} if self.key_norm else {}),
             "kernel_initializer": serialize_initializer(self.kernel_initializer),
         }

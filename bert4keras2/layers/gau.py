@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.functions import rotate
-from bert4keras2.layers.attention import attend, classic_inputs, hide_keys, write_cache
+from bert4keras2.layers.attention import attend, unit_length, write_cache
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -17,6 +17,8 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.classic_call import classic_inputs, hide_keys
+from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.normalization import ScaleOffset
 
 __all__ = ["GatedAttentionUnit"]
@@ -41,6 +43,7 @@ class GatedAttentionUnit(Layer):
         attention_scale: divide scores by the root of the key size.
         attention_dropout: dropout rate of the weights; None or 0 for none.
         kernel_initializer: initializer of all kernels.
+        key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class GatedAttentionUnit(Layer):
         attention_scale: bool = True,
         attention_dropout: float | None = None,
         kernel_initializer: Any = "glorot_uniform",
+        key_norm: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -61,7 +65,7 @@ class GatedAttentionUnit(Layer):
         self.activation = resolve_activation(activation)
         self.use_bias, self.normalization, self.self_attention = use_bias, normalization, self_attention
         self.attention_scale, self.attention_dropout = attention_scale, attention_dropout or 0.0
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer, self.key_norm = keras.initializers.get(kernel_initializer), key_norm
 
     def build(self, input_shape):
         shapes = input_shape if isinstance(input_shape[0], tuple | list) else [input_shape]
@@ -99,6 +103,8 @@ class GatedAttentionUnit(Layer):
         x_mask=None,
         memory_mask=None,
         return_weights: bool = False,
+        rerope=None,
+        query_scale=None,
         training: bool | None = None,
     ):
         """Attend from x to itself or, without self_attention, to `memory`.
@@ -116,6 +122,8 @@ class GatedAttentionUnit(Layer):
                 yet, and those of this call are returned.
             index: position in the cache of the first of the T new positions.
             return_weights: also return the weights (B, 1, T, S), after all else.
+            rerope: tables of `ReRopePosition`, in place of `rotary`.
+            query_scale: (B, 1 | T, 1) factors of the scores of each query.
 
         Returns:
             (B, T, C), and with a cache also the new cache.
@@ -128,6 +136,9 @@ class GatedAttentionUnit(Layer):
         elif attention_mask is None and not cache:
             attention_mask = hide_keys(None, mask if self.self_attention else memory_mask)
         gate, query, key, value = self._project(x, memory, value)
+        if query_scale is not None:
+            query = query * ops.cast(query_scale, query.dtype)
+        key = unit_length(key) if self.key_norm else key
         query, key, value = (ops.expand_dims(tensor, 2) for tensor in (query, key, value))
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
@@ -136,13 +147,15 @@ class GatedAttentionUnit(Layer):
         if cache is not None:
             cache = write_cache(cache, key, value, index)
             key, value = cache if filled else (key, value)
+        query, key, others = (query, key, ()) if rerope is None else rerope_products(query, key, rerope, filled)
         attended = attend(
             query,
             key,
             value,
             attention_mask,
             bias,
-            scale=None if self.attention_scale else 1.0,
+            scale=None if self.attention_scale and not self.key_norm else 1.0,
+            others=others,
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
             by_head=filled,
@@ -174,6 +187,7 @@ class GatedAttentionUnit(Layer):
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in names.split()},
+            **({"key_norm": True} if self.key_norm else {}),
             "activation": activation_config(self.activation),
             "kernel_initializer": serialize_initializer(self.kernel_initializer),
         }

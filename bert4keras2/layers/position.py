@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import KerasTensor, ops
 
 from bert4keras2.families.config import table_positions
 from bert4keras2.functional.functions import sinusoidal_embeddings, sinusoids
+from bert4keras2.functional.rope_scaling import rotary_frequencies, rotary_magnitude, rotary_tables
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 
 __all__ = [
@@ -188,25 +190,43 @@ class RotaryPosition(Layer):
     Args:
         output_dim: width of a head's queries and keys.
         base: base of the wave lengths.
+        scaling: how frequencies are stretched for longer texts (`rotary_frequencies`); None for not at all.
+        axes: how many numbers a position is; pairs of a head take them in turn (Su Jianlin, kexue.fm/archives/8397),
+            so a position (n, n) is the position n of a text (kexue.fm/archives/10040).
     """
 
-    def __init__(self, output_dim: int, base: float = 10000, **kwargs: Any):
+    def __init__(
+        self,
+        output_dim: int,
+        base: float = 10000,
+        scaling: dict[str, Any] | None = None,
+        axes: int = 1,
+        **kwargs: Any,
+    ):
         # Angles of far positions need float32 whatever the policy.
         super().__init__(**{**kwargs, "dtype": "float32"})
         if output_dim % 2:
             raise ValueError(f"Rotary positions turn pairs: the size of a head must be even, not {output_dim}")
-        self.output_dim, self.base = output_dim, base
+        self.output_dim, self.base, self.scaling, self.axes = output_dim, base, scaling, axes
 
     def call(self, inputs, position_ids=None):
         """Return (sin, cos), each (1, T, D / 2), or (B, T, D / 2) with position ids.
 
         Args:
             inputs: (B, T, ...) tensor whose length counts.
-            position_ids: (B, T) positions, 0, 1, 2... if None.
+            position_ids: (B, T) positions, 0, 1, 2... if None; with several axes (B, T, axes).
         """
         if position_ids is None:
             position_ids = ops.expand_dims(ops.arange(ops.shape(inputs)[1]), 0)
-        return sinusoids(position_ids, self.output_dim, self.base)
+        elif self.axes > 1:
+            own = ops.take(position_ids, np.arange(self.output_dim // 2) % self.axes, axis=-1)  # (B, T, D / 2)
+            frequencies = rotary_frequencies(self.output_dim, self.base, self.scaling).astype("float32")
+            turned, size = ops.cast(own, "float32") * ops.convert_to_tensor(frequencies), rotary_magnitude(self.scaling)
+            return ops.sin(turned) * size, ops.cos(turned) * size
+        if self.scaling is None:
+            return sinusoids(position_ids, self.output_dim, self.base)
+        frequencies = rotary_frequencies(self.output_dim, self.base, self.scaling)
+        return rotary_tables(position_ids, frequencies, rotary_magnitude(self.scaling))
 
     def compute_mask(self, inputs, previous_mask=None):
         return None
@@ -217,4 +237,6 @@ class RotaryPosition(Layer):
         return table, KerasTensor(table.shape, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "output_dim": self.output_dim, "base": self.base}
+        scaling = {} if self.scaling is None else {"scaling": dict(self.scaling)}
+        axes = {} if self.axes == 1 else {"axes": self.axes}
+        return {**super().get_config(), "output_dim": self.output_dim, "base": self.base, **scaling, **axes}

@@ -7,14 +7,15 @@ from typing import Any
 
 from keras.layers import Dense, Dropout
 
+from bert4keras2.families.attention_options import chosen, kind
 from bert4keras2.layers import (
     Add,
     FeedForward,
     GatedAttentionUnit,
     LayerNormalization,
-    MixedChunkAttention,
     MultiHeadAttention,
 )
+from bert4keras2.models import mixing, residuals
 from bert4keras2.training.recompute import recomputed
 
 __all__ = ["Blocks"]
@@ -27,6 +28,7 @@ class Blocks:
     context: Any
     initializer: Any
     apply: Callable[..., Any]
+    layers: dict[str, Any]
     prefixed: Callable[[str], str]
 
     def block_name(self, index: int) -> str:
@@ -36,11 +38,15 @@ class Blocks:
     def block(self, x: Any, index: int) -> Any:
         """Return (B, T, C) after block number `index`."""
         config, name = self.config, self.block_name(index)
+        self.context.number = index
         if config.block == "gau":
             return self.residual(x, self.gated_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
         if config.block == "flash":
-            return self.residual(x, self.mixed_chunk_attention, f"{name}-GatedAttentionUnit", config.attention_norm)
-        x = self.residual(x, self.attention, f"{name}-MultiHeadSelfAttention", config.attention_norm)
+            return self.residual(x, self.mixing, f"{name}-GatedAttentionUnit", config.attention_norm)
+        if config.block == "gmlp":
+            return self.residual(x, self.mixing, f"{name}-GatedMLP", config.attention_norm)
+        branch = self.attention if kind(config) == "softmax" else self.mixing
+        x = self.residual(x, branch, f"{name}-MultiHeadSelfAttention", config.attention_norm)
         if self.context.memory is not None:
             x = self.residual(x, self.cross_attention, f"{name}-MultiHeadCrossAttention", config.attention_norm)
         return self.residual(x, self.feed_forward, f"{name}-FeedForward", config.feed_forward_norm)
@@ -61,9 +67,14 @@ class Blocks:
             "none": ("", ""),
         }[norm]
         y = self.normalize(x, name + before) if before else x
+        fresh = self.prefixed(name) not in self.layers
         with recomputed(self.prefixed(name)):
             y = branch(y, name)
         y = self.apply(y, Dropout, rate=self.config.dropout_rate, name=f"{name}-Dropout")
+        if self.config.residual is not None or self.config.layer_scale is not None:
+            y, x = residuals.grown(self, y, name), residuals.stretched(self, x, name)
+            if fresh:
+                residuals.start(self, name)
         y = self.apply([x, y], Add, name=f"{name}-Add")
         return self.normalize(y, name + after) if after else y
 
@@ -71,8 +82,7 @@ class Blocks:
         """Return the self-attention branch of a block."""
         context = self.context
         arguments = {
-            "attention_mask": context.attention_mask,
-            "rotary": context.rotary,
+            **self._seen(),
             "relative": context.relative,
             "bias": context.bias,
             "previous_scores": context.scores,
@@ -82,11 +92,30 @@ class Blocks:
             y, context.scores = y
         return y
 
+    def _seen(self) -> dict[str, Any]:
+        """Return what the self-attention of the block under way sees: mask and rotary positions."""
+        config, context = self.config, self.context
+        positions = {"rotary": context.rotary, "rerope": context.rerope}
+        seen = {"attention_mask": context.attention_mask, "query_scale": context.query_scale}
+        if context.window_mask is None:
+            return {**seen, **positions}
+        said = chosen("attention_window", config.attention_window)
+        full = said.get("full_layers", 0)
+        last = isinstance(full, int) and context.number >= config.num_hidden_layers - full
+        if last or (not isinstance(full, int) and context.number in full):
+            return {**seen, **(positions if said["positions"] else {})}
+        return {"attention_mask": context.window_mask, **positions}
+
     def cross_attention(self, x: Any, name: str) -> Any:
         """Return the branch of a decoder's block that attends to the encoder's output."""
         context = self.context
         arguments = {"memory": context.memory, "attention_mask": context.memory_mask, "bias": context.memory_bias}
         return self._attend(x, arguments, name)
+
+    def mixing(self, x: Any, name: str) -> Any:
+        """Return the branch of a block that mixes tokens otherwise than by softmax attention."""
+        layer, arguments, kwargs = mixing.layer_of(self.config, self.context, self.initializer)
+        return self._with_cache(x, layer, arguments, name=name, **kwargs)
 
     def _attend(self, x: Any, arguments: dict[str, Any], name: str, **kwargs: Any) -> Any:
         config = self.config
@@ -98,22 +127,28 @@ class Blocks:
             head_size=config.head_size,
             out_dim=config.hidden_size,
             name=name,
+            **self._scoring(),
             **kwargs,
         )
 
-    def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
-        """Return what an attention layer makes of x; what it remembers is handed to it and taken from the context."""
-        config, context = self.config, self.context
-        kwargs |= {
+    def _scoring(self) -> dict[str, Any]:
+        """Return the arguments that layers with scores of pairs share."""
+        config = self.config
+        return {
             "key_size": config.key_size,
             "use_bias": config.use_bias,
             "normalization": config.normalization,
             "attention_scale": config.attention_scale,
             "attention_dropout": config.attention_dropout_rate,
             "kernel_initializer": self.initializer,
+            **({"key_norm": True} if config.key_norm else {}),
         }
+
+    def _with_cache(self, x: Any, layer: Any, arguments: dict[str, Any], **kwargs: Any) -> Any:
+        """Return what an attention layer makes of x; what it remembers is handed to it and taken from the context."""
+        config, context = self.config, self.context
         arguments = {key: value for key, value in arguments.items() if value is not None}
-        if context.maps is not None:
+        if context.maps is not None and getattr(layer, "has_weights", True):
             *outputs, weights = self.apply(x, layer, {**arguments, "return_weights": True}, **kwargs)
             context.maps[_unused(self.prefixed(kwargs["name"]), context.maps)] = weights
             return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -138,35 +173,15 @@ class Blocks:
 
     def gated_attention(self, x: Any, name: str) -> Any:
         """Return the branch of a block that is one gated attention unit."""
-        config, context = self.config, self.context
-        arguments = {"attention_mask": context.attention_mask, "rotary": context.rotary}
+        config = self.config
         return self._with_cache(
             x,
             GatedAttentionUnit,
-            arguments,
+            self._seen(),
             units=config.intermediate_size,
             activation=config.hidden_act,
             name=name,
-        )
-
-    def mixed_chunk_attention(self, x: Any, name: str) -> Any:
-        """Return the branch of a block that is FLASH: the gated unit with attention in chunks and between them."""
-        config, context = self.config, self.context
-        arguments = {
-            "attention_mask": context.attention_mask,
-            "segment_ids": context.segment_ids,
-            "rotary": context.rotary,
-        }
-        return self._with_cache(
-            x,
-            MixedChunkAttention,
-            arguments,
-            units=config.intermediate_size,
-            chunk_size=config.chunk_size,
-            causal=config.application != "encoder",
-            relative_bias=config.chunk_bias,
-            activation=config.hidden_act,
-            name=name,
+            **self._scoring(),
         )
 
     def feed_forward(self, x: Any, name: str) -> Any:

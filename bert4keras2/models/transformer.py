@@ -13,18 +13,17 @@ from keras.layers import Dropout, Input, Lambda
 
 from bert4keras2.families.config import Config
 from bert4keras2.functional import keras_private
-from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, Sinusoidal, TruncatedNormal
+from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, TruncatedNormal
 from bert4keras2.layers import (
     Add,
     AttentionMask,
     Embedding,
     PositionEmbedding,
-    RelativePositionEmbedding,
-    RotaryPosition,
     TaskEmbedding,
 )
 from bert4keras2.models import heads
 from bert4keras2.models.blocks import Blocks
+from bert4keras2.models.positions import locate
 from bert4keras2.models.weights import CheckpointMixin
 from bert4keras2.training.model import Model
 
@@ -36,6 +35,10 @@ class Context:
     """What is computed once per forward pass and handed to every block."""
 
     attention_mask: Any = None  # (B, 1, 1 | T, S) booleans; of blocks that count tokens alone (B, 1, 1, T)
+    window_mask: Any = None  # (B, 1, T, S) booleans of the blocks that see near tokens alone
+    query_scale: Any = None  # (B, 1 | T, 1) factors of the scores where all is seen
+    rerope: Any = None  # tables of `ReRopePosition`, in place of `rotary`
+    number: int = 0  # of the block under way
     segment_ids: Any = None  # (B, T) of UniLM, for blocks whose mask does not tell of it
     rotary: Any = None  # (sin, cos), each (1 | B, T, key_size / 2)
     relative: Any = None  # (T, S, key_size) vectors of distances
@@ -46,6 +49,7 @@ class Context:
     memory_mask: Any = None  # (B, 1, 1, S) booleans
     memory_bias: Any = None  # (1, H, T, S)
     position_ids: Any = None  # (B, T), 0, 1, 2... if None
+    places: tuple[Any, Any] | None = None  # of queries (B, T) and keys (B, S) where keys come from a cache
     # Generation: keys and values, each (B, H, S, D), by the names of attention layers, or a dictionary of tensors that
     # do not grow. None: no caches; empty: none are there yet. What this pass leaves is collected; `index` is where the
     # new positions are written.
@@ -237,13 +241,19 @@ class Transformer(Blocks, CheckpointMixin):
 
     def get_inputs(self) -> list[Any]:
         """Return the symbolic inputs: token ids, segment ids and position ids, as far as the options ask for them."""
+        config = self.config
         names = ["Input-Token"]
-        if self.config.segment_vocab_size:
+        if config.segment_vocab_size:
             names.append("Input-Segment")
-        if self.config.custom_position_ids:
+        if config.custom_position_ids:
             names.append("Input-Position")
-        length = self.config.sequence_length
-        return [Input((length,), dtype="int32", name=self.prefixed(name)) for name in names]
+        length = config.sequence_length
+        inputs = [Input((length,), dtype="int32", name=self.prefixed(name)) for name in names]
+        if config.position_axes > 1:
+            inputs[-1] = Input((length, config.position_axes), name=self.prefixed("Input-Position"))
+        if config.patch_size:
+            inputs.append(Input((length, config.patch_size), name=self.prefixed("Input-Patch")))
+        return inputs
 
     def make_context(self, inputs: list[Any]) -> Context:
         """Return the masks and position tables that all blocks share."""
@@ -268,23 +278,7 @@ class Transformer(Blocks, CheckpointMixin):
             tokens: (B, T) ids.
             positions: those of queries (B, T) and keys (B, S) where keys come from a cache.
         """
-        config, given = self.config, {} if positions is None else {"positions": positions}
-        if config.position == "rotary":
-            own = {} if context.position_ids is None else {"position_ids": context.position_ids}
-            context.rotary = self.apply(
-                tokens, RotaryPosition, own, output_dim=config.key_size, name="Embedding-Rotary-Position"
-            )
-        elif config.position == "relative":
-            context.relative = self.apply(
-                tokens,
-                RelativePositionEmbedding,
-                given,
-                input_dim=2 * config.max_relative_position + 1,
-                output_dim=config.key_size,
-                embeddings_initializer=Sinusoidal(),
-                trainable=False,
-                name="Embedding-Relative-Position",
-            )
+        locate(self, context, tokens, positions)
 
     def split_inputs(self, inputs: list[Any]) -> tuple[Any, Any, Any]:
         """Return token ids, segment ids and position ids, None for those that the model does not take."""
@@ -316,6 +310,11 @@ class Transformer(Blocks, CheckpointMixin):
                     segments, Embedding, input_dim=config.segment_vocab_size, name="Embedding-Segment", **table
                 )
             x = self.apply([x, s], Add, name="Embedding-Token-Segment")
+        if config.patch_size:
+            # Patches of an image stand at tokens of their own; those of text are zeros, and add nothing.
+            patches = inputs[1 + bool(config.segment_vocab_size) + config.custom_position_ids]
+            patches = self.project(patches, config.embedding_width, "Embedding-Patch", use_bias=False)
+            x = self.apply([x, patches], Add, name="Embedding-Token-Patch")
         if config.position == "absolute":
             x = self.apply(
                 x,

@@ -136,11 +136,12 @@ class CheckpointMixin:
         Its name follows its path. A model of a released family may have it by an option of the call, so there a
         checkpoint may lack it.
         """
-        if not getattr(self.layers[self.prefixed(layer)], "stored_by_path", False):
+        own = page(self.config.family).own and layer not in self.task_layers
+        if not own and not getattr(self.layers[self.prefixed(layer)], "stored_by_path", False):
             return Place([])
         name = f"{OWN}/{path}"
         name = name if source == "tensorflow" else f"/{name.replace('/', '.')}"
-        return Place([name], optional=bool(page(self.config.family).released))
+        return Place([name], optional=not own)
 
     def _bindings(self, source: str, mapping: dict[str, list[str]] | None, table: Table | None = None) -> list[Binding]:
         """Return what each variable is called in a source, by a table (if None the usual one) or a mapping."""

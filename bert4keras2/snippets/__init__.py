@@ -5,6 +5,7 @@ from bert4keras2.snippets.arrays import orthogonally_resize, softmax, to_array
 from bert4keras2.snippets.buckets import bucketed, sample_length
 from bert4keras2.snippets.data import DataGenerator
 from bert4keras2.snippets.files import open
+from bert4keras2.snippets.mixed_positions import mixed_positions, to_patches
 from bert4keras2.snippets.parallel import parallel_apply, parallel_apply_generator
 from bert4keras2.snippets.sequences import round_up, sequence_padding, truncate_sequences
 from bert4keras2.snippets.streams import BatchStream, batch_stream
@@ -33,6 +34,7 @@ __all__ = [
     "longest_common_subsequence",
     "longest_common_substring",
     "lowercase_and_normalize",
+    "mixed_positions",
     "open",
     "orthogonally_resize",
     "parallel_apply",
@@ -45,6 +47,7 @@ __all__ = [
     "string_matching",
     "text_segmentate",
     "to_array",
+    "to_patches",
     "truncate_sequences",
 ]
 

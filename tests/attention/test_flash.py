@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from cases import BASE, randomize, run
+from cases import run
+from generating import assert_cached_is_whole, assert_constant, assert_rows_alone, tiny
 
-from bert4keras2.decoders.engine import engine_of
 from bert4keras2.layers import GatedAttentionUnit, MixedChunkAttention
 from bert4keras2.models import build_transformer_model
 
@@ -111,46 +111,20 @@ def test_one_chunk_is_the_gated_unit_and_no_linear_part_is_blocks_of_it():
     np.testing.assert_allclose(numpy(blocks(*tensors(X), **inputs)), parts, rtol=1e-5, atol=1e-5 * np.abs(whole).max())
 
 
-TINY = {**BASE, "attention_key_size": 4, "chunk_size": 4, "model": "flash", "chunk_bias": True}
-PROMPTS = [[7, 5, 0, 31, 9, 4, 3, 8, 21], [12, 13, 4]]
+TINY = {"attention_key_size": 4, "chunk_size": 4, "model": "flash", "chunk_bias": True}
 
 
-@pytest.mark.parametrize("application", ["lm", "unilm"])
+@pytest.mark.parametrize("application", [pytest.param("lm", marks=pytest.mark.slow), "unilm"])
 def test_generation_by_a_cache_that_does_not_grow(application):
-    transformer = build_transformer_model(**TINY, application=application, return_keras_model=False)
-    randomize(transformer.model)
-    engine, unilm = engine_of(transformer), int(application == "unilm")
-    new = np.random.RandomState(1).randint(1, 40, (2, 7))
-    new[0, 2] = 0
-    inputs, lengths = [np.zeros((2, 9), "int32"), np.zeros((2, 9), "int32")], [9, 3]
-    for row, prompt in enumerate(PROMPTS):
-        inputs[0][row, : len(prompt)] = prompt
-    first, cache = engine.open(inputs, lengths, 7)
-    shapes = [tensor.shape for tensor in keras.tree.flatten(cache.attention)]
-    assert max(shape[1] for shape in shapes if len(shape) > 1) <= 24  # a chunk, or a size: no length among them
-    found = [first]
-    segments = np.full((2, 1), unilm)
-    for t in range(5):
-        scores, cache = engine.step(cache, new[:, t : t + 1], segments, t)
-        found.append(scores[:, 0])
-    scores, cache = engine.step(cache, new[:, 5:], np.repeat(segments, 2, 1), 5)
-    found += [scores[:, 0], scores[:, 1]]
-    assert [tensor.shape for tensor in keras.tree.flatten(cache.attention)] == shapes
-    for row, prompt in enumerate(PROMPTS):
-        ids = np.array([[*prompt, *new[row]]])
-        whole = run(transformer.model, [ids, (np.arange(ids.shape[1])[None] >= len(prompt)) * unilm])[-1]
-        scores = np.stack([step[row] for step in found])
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        np.testing.assert_allclose(scores / scores.sum(-1, keepdims=True), whole[0, len(prompt) - 1 :], atol=1e-5)
+    before, after = assert_cached_is_whole(tiny(**TINY, application=application))
+    assert_constant(before, after, 24)  # a chunk, or a width
 
 
 def test_a_row_alone_and_a_folder(tmp_path):
-    transformer = build_transformer_model(**TINY, return_keras_model=False)
-    randomize(transformer.model)
+    transformer = tiny(**TINY)
+    assert_rows_alone(transformer)
     ids = np.where(REAL, RANDOM.randint(1, 40, REAL.shape), 0)
     both = run(transformer.model, [ids, 0 * ids])[0]
-    alone = run(transformer.model, [ids[1:, :7], 0 * ids[1:, :7]])[0]
-    np.testing.assert_allclose(both[1:, :7], alone, atol=1e-5)
     transformer.save_pretrained(tmp_path)
     again = build_transformer_model(str(tmp_path))
     np.testing.assert_allclose(run(again, [ids, 0 * ids])[0], both, atol=1e-5)
@@ -160,6 +134,6 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="attention_mask is .* true at real tokens"):
         layer()(*tensors(X), attention_mask=tensors(np.ones((2, 1, LENGTH, LENGTH), bool))[0])
     with pytest.raises(ValueError, match="block is 'attention', .*not 'flush'; did you mean 'flash'"):
-        build_transformer_model(**{**TINY, "model": "gau_alpha", "block": "flush"})
+        tiny(**{**TINY, "model": "gau_alpha", "block": "flush"})
     with pytest.raises(ValueError, match="block='flash' takes rotary positions.*bert has absolute|chunk"):
-        build_transformer_model(**{**TINY, "model": "nezha", "block": "flash"})
+        tiny(**{**TINY, "model": "nezha", "block": "flash"})
