@@ -44,7 +44,12 @@ def run_on_task(
     def load() -> Any:
         from bert4keras2.tasks import load_task
 
-        return load_task(given.folder, **({} if given.batch_size is None else {"batch_size": given.batch_size}))
+        task = load_task(given.folder, **({} if given.batch_size is None else {"batch_size": given.batch_size}))
+        if not hasattr(task, "predict_rows"):
+            raise ValueError(
+                f"{given.folder} holds a {type(task).__name__}, which is used in Python: load_task(folder)"
+            )
+        return task
 
     try:
         action(given, load)

@@ -16,6 +16,7 @@ from bert4keras2.decoders.options import Options
 from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
 from bert4keras2.decoders.request import Generation, Request
 from bert4keras2.decoders.sampling import SampleRequest
+from bert4keras2.decoders.saving import save_generator, saved_options
 from bert4keras2.decoders.scoring import log_probabilities
 from bert4keras2.models import build_transformer_model
 from bert4keras2.progress import progress_bar
@@ -58,7 +59,7 @@ class Generator:
                 f"load_tokenizer(FOLDER)), or Generator.load(FOLDER, application='lm') in short, not {model!r}."
                 f"{'' if os.path.exists(model) else ' ' + not_found(os.fspath(model))}"
             )
-        self.engine = engine_of(model)
+        self.engine, self._source = engine_of(model), model
         config = self.engine.config
         if config.stack == "decoder" or (config.stack == "seq2seq" and not config.with_lm):
             what = "half of an encoder-decoder" if config.stack == "decoder" else "built with with_lm=False"
@@ -75,7 +76,7 @@ class Generator:
 
     @classmethod
     def load(cls, folder: str | os.PathLike, **options: Any) -> Generator:
-        """Return the generator of a released checkpoint's folder.
+        """Return the generator of a released checkpoint's folder, or of one that `save` wrote.
 
         Args:
             folder: the folder that `build_transformer_model` and `load_tokenizer` read, or the name of a repository
@@ -91,8 +92,25 @@ class Generator:
         own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size")
         chosen = {name: options.pop(name) for name in own if name in options}
         folder = resolve(folder, progress=options.get("progress"))
+        said, implied = saved_options(folder)
         tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
-        return cls(build_transformer_model(folder, **options), tokenizer, **chosen)
+        return cls(build_transformer_model(folder, **{**implied, **options}), tokenizer, **{**said, **chosen})
+
+    #: By the name that tasks have for it.
+    from_checkpoint = load
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write model, vocabulary and options; `load` and `load_task` read them.
+
+        Args:
+            folder: where to; it is made.
+
+        Raises:
+            ValueError: if the model is none of `build_transformer_model`, `prompt` is a function, or there is no
+                tokenizer.
+            OSError: if the disk takes no more.
+        """
+        save_generator(self, self._source, folder)
 
     def generate(
         self,

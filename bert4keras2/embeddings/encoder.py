@@ -154,6 +154,9 @@ class SentenceEncoder:
             chosen["maxlen"] = min(chosen["maxlen"], model.config.positions or chosen["maxlen"])
         return cls(model, tokenizer, **chosen)
 
+    #: By the name that tasks have for it.
+    from_checkpoint = load
+
     @classmethod
     def _load_exported(cls, folder: str | os.PathLike, said: Description, options: dict[str, Any]) -> SentenceEncoder:
         threads = options.pop("threads", None)

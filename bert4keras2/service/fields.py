@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bert4keras2.tasks import EntityTagger, MultipleChoice, SpanReader, Task, TextClassifier
+from bert4keras2.tasks import EntityTagger, MultipleChoice, SpanReader, Task, TextClassifier, TextMatcher
 
 __all__ = ["Field", "fields_of"]
 
@@ -27,6 +27,7 @@ class Field(NamedTuple):
     many: bool = False
 
 
+SECOND = Field("second", "第二个文本 second text", 4, "这家餐馆的火锅味道不错。")
 TEXT = Field("text", "文本 text", 4, "")
 EXAMPLES: dict[type[Task], tuple[Field, ...]] = {
     TextClassifier: (TEXT._replace(example="这家店的火锅很好吃，下次还来。"),),
@@ -35,13 +36,13 @@ EXAMPLES: dict[type[Task], tuple[Field, ...]] = {
         TEXT._replace(lines=8, example="北京大学创办于1898年，位于北京市海淀区。"),
         Field("question", "问题 question", 2, "北京大学在哪里？"),
     ),
+    TextMatcher: (TEXT._replace(example="这家店的火锅很好吃，下次还来。"), SECOND),
     MultipleChoice: (
         TEXT._replace(lines=6, example="小明每天坐地铁上班，今天地铁停运，他只好骑车。"),
         Field("question", "问题 question", 2, "小明今天怎么上班？"),
         Field("choices", "选项，每行一个 choices, one a line", 4, "坐地铁\n骑车\n走路", many=True),
     ),
 }
-SECOND = Field("second", "第二个文本 second text", 4, "这家餐馆的火锅味道不错。")
 
 
 def fields_of(task: Task) -> list[Field]:

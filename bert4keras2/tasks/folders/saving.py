@@ -10,6 +10,10 @@ from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import find_checkpoint, find_config
+from bert4keras2.decoders import Generator
+from bert4keras2.decoders.saving import FILE as GENERATOR
+from bert4keras2.embeddings import SentenceEncoder
+from bert4keras2.embeddings.modules import MODULES
 from bert4keras2.errors import CheckpointFormatError, CheckpointMismatchError, CheckpointNotFoundError
 from bert4keras2.exporting import ExportedModel, described
 from bert4keras2.families.config import read_config
@@ -230,7 +234,8 @@ def load_task(folder: str | os.PathLike, **options: Any) -> Any:
             the folder says; of an exported task, its own and `threads`.
 
     Returns:
-        A `TextClassifier`, `EntityTagger`, `SpanReader` or `MultipleChoice`.
+        A `TextClassifier`, `EntityTagger`, `SpanReader`, `MultipleChoice` or `TextMatcher`; or the `Generator` or
+        `SentenceEncoder` whose `save` wrote the folder.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -239,6 +244,10 @@ def load_task(folder: str | os.PathLike, **options: Any) -> Any:
     path = resolve(folder, progress=options.get("progress"))
     saved = saved_task(path)
     if saved is None:
+        if os.path.isfile(os.path.join(path, GENERATOR)):
+            return Generator.load(path, **options)
+        if os.path.isfile(os.path.join(path, MODULES)):
+            return SentenceEncoder.load(path, **options)
         raise CheckpointFormatError(
             f"{os.fspath(folder)!r} holds no task: there is no {FILE}, and config.json names no class that ends with"
             f" {', '.join(CLASSES)}. TextClassifier.from_checkpoint({os.fspath(folder)!r}, labels=[...]) begins one"
