@@ -10,7 +10,6 @@ from keras import ops
 from bert4keras2.functional.functions import rotate
 from bert4keras2.layers.attention import attend, classic_inputs, hide_keys, write_cache
 from bert4keras2.layers.base import (
-    Layer,
     activation_config,
     get_activation,
     register,
@@ -18,6 +17,8 @@ from bert4keras2.layers.base import (
     serialize_initializer,
 )
 from bert4keras2.layers.normalization import ScaleOffset
+from bert4keras2.layers.parts import Extensible
+from bert4keras2.layers.prefix import Attended
 
 __all__ = ["GatedAttentionUnit"]
 
@@ -25,7 +26,7 @@ __all__ = ["GatedAttentionUnit"]
 
 
 @register
-class GatedAttentionUnit(Layer):
+class GatedAttentionUnit(Extensible):
     """Single-head attention whose values are gated: o(u * attend(q, k, v)) (Hua et al., arXiv:2202.10447).
 
     In self-attention one projection, then the activation, gives u, v and what q and k are scaled from; in
@@ -82,7 +83,14 @@ class GatedAttentionUnit(Layer):
         self.o_dense = self.dense("o_dense", width, self.units, **options)
         if self.attention_dropout:
             self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.build_parts()
         self.built = True
+
+    def part_shape(self, kind: str) -> tuple[dict[str, Any], Any]:
+        """Return what a part has to know of the layer."""
+        if kind == "adapter":
+            return {}, (None, None, self.o_dense.units)
+        return {"heads": 1, "key_size": self.key_size, "head_size": self.units}, None
 
     def call(
         self,
@@ -134,18 +142,17 @@ class GatedAttentionUnit(Layer):
         if cache is not None:
             cache = write_cache(cache, key, value, index)
             key, value = cache if filled else (key, value)
+        given = Attended(key, value, attention_mask, bias)
         attended = attend(
             query,
-            key,
-            value,
-            attention_mask,
-            bias,
+            **(given if self.prefix is None else self.prefix.before(given, filled))._asdict(),
             scale=None if self.attention_scale else 1.0,
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
             by_head=filled,
         )
         output = self.o_dense(gate * ops.squeeze(attended, 2))
+        output = output if self.adapter is None else self.adapter(output)
         return output if cache is None else (output, cache)
 
     def _project(self, x, memory, value):

@@ -8,6 +8,7 @@ model.fit(...)
 """
 
 from bert4keras2.old_names import lookup
+from bert4keras2.training.adapters import adapters, bitfit
 from bert4keras2.training.adversarial import (
     adversarial_training,
     gradient_penalty,
@@ -15,9 +16,14 @@ from bert4keras2.training.adversarial import (
 )
 from bert4keras2.training.ascent import free_lb, pgd
 from bert4keras2.training.consistency import r_drop
+from bert4keras2.training.distillation import distill
 from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.flooding import flooding
-from bert4keras2.training.lora import LearningShare, lora, lora_ga, merge_lora, unmerge_lora
+from bert4keras2.training.freezing import LearningShare, freeze_encoder
+from bert4keras2.training.lora import lora, lora_ga, merge_lora, unmerge_lora
+from bert4keras2.training.mixing import mixup
+from bert4keras2.training.peft_folder import load_peft, save_peft
+from bert4keras2.training.prefix import p_tuning, prefix_tuning
 from bert4keras2.training.small_files import load_trainable, save_trainable
 from bert4keras2.training.step import LossTransform, TrainingStep
 from bert4keras2.training.techniques import add_loss_transform, plain_training
@@ -27,28 +33,37 @@ __all__ = [
     "LearningShare",
     "LossTransform",
     "TrainingStep",
+    "adapters",
     "add_loss_transform",
     "adversarial_training",
+    "bitfit",
+    "distill",
     "distribute",
     "flooding",
     "free_lb",
+    "freeze_encoder",
     "gradient_penalty",
+    "load_peft",
     "load_trainable",
     "lora",
     "lora_ga",
     "merge_lora",
+    "mixup",
+    "p_tuning",
     "pgd",
     "plain_training",
+    "prefix_tuning",
     "r_drop",
+    "save_peft",
     "save_trainable",
     "unmerge_lora",
     "virtual_adversarial_training",
 ]
 
-# Techniques that are rules of optimizers stand there; they are looked up when first used.
+# Techniques that are rules of optimizers, or models, stand there; they are looked up when first used.
 _LAZY = dict.fromkeys(
     ("child_tuning", "find_child", "layerwise_decay", "lora_plus"), "bert4keras2.optimizers.on_models"
-)
+) | {"bert_of_theseus": "bert4keras2.models.theseus", "ladder_side_tuning": "bert4keras2.models.ladder"}
 
 __getattr__ = lookup(__name__, _LAZY)
 
