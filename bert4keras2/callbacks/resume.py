@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -73,7 +74,10 @@ class Resume(keras.callbacks.Callback):
             self.order_seed = int(np.random.randint(2**31))
             return False
         meta, values = read_state(self.path)
-        restore_variables(self.path, model, meta, values)
+        for each in self._others:
+            if hasattr(each, "state_variables"):
+                each.prepare(model)
+        restore_variables(self.path, model, meta, values, self._others)
         self.epoch, self.batch, self._random = meta["epoch"], meta["batch"], meta["random"]
         self._kept = {"history": meta["history"], "callbacks": meta["callbacks"]}
         self.history, self.order_seed = meta["history"]["history"], meta["order_seed"]
@@ -91,6 +95,9 @@ class Resume(keras.callbacks.Callback):
             callbacks: all callbacks of the run.
         """
         self._others = [callback for callback in callbacks if callback is not self]
+        for each in self._others:
+            if hasattr(each, "swaps_weights"):
+                each.followed = True
 
     # -- what Keras calls ------------------------------------------------------------------------------------
 
@@ -154,7 +161,11 @@ class Resume(keras.callbacks.Callback):
         meta["history"] = {"epoch": history.epoch, "history": _plain(history.history)}
         meta["order_seed"] = self.order_seed
         meta["callbacks"] = [_counted(callback) for callback in self._others]
-        save_state(self.path, self.model, meta)
+        with contextlib.ExitStack() as stack:
+            for each in self._others:
+                if hasattr(each, "own_weights"):
+                    stack.enter_context(each.own_weights())
+            save_state(self.path, self.model, meta, self._others)
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,26 +24,33 @@ class StateError(ValueError):
     """What is wrong with a file of a training run's state."""
 
 
-def training_variables(model: keras.Model) -> list[Any]:
-    """Return all variables of a compiled model: weights, seeds, the optimizer's, those of metrics that exist."""
+def training_variables(model: keras.Model, others: Sequence[Any] = ()) -> list[Any]:
+    """Return all variables of a compiled model: weights, seeds, the optimizer's, those of metrics that exist.
+
+    Args:
+        model: the model.
+        others: callbacks, some of which have variables of their own (`EMA`).
+    """
     model.optimizer.build(model.trainable_variables)
-    listed = [*model.variables, *model.optimizer.variables]
+    kept = [variable for each in others if hasattr(each, "state_variables") for variable in each.state_variables()]
+    listed = [*model.variables, *model.optimizer.variables, *kept]
     return list({id(variable): variable for variable in listed}.values())
 
 
-def save_state(path: str | os.PathLike, model: keras.Model, meta: dict[str, Any]) -> None:
+def save_state(path: str | os.PathLike, model: keras.Model, meta: dict[str, Any], others: Sequence[Any] = ()) -> None:
     """Write a model's variables and more, beside the file's place and then into it.
 
     Args:
         path: the file.
         model: a compiled model.
         meta: what else is to be known; JSON.
+        others: callbacks with variables of their own.
 
     Raises:
         OSError: if the disk takes no more; the old file is as it was.
     """
     arrays, types, paths = {}, [], []
-    for index, variable in enumerate(training_variables(model)):
+    for index, variable in enumerate(training_variables(model, others)):
         array = np.asarray(keras.ops.convert_to_numpy(variable.value))
         types.append(array.dtype.name)
         paths.append(variable.path)
@@ -74,13 +82,15 @@ def _typed(array: np.ndarray, name: str) -> np.ndarray:
     return array.view(ml_dtypes.bfloat16) if name == "bfloat16" else array
 
 
-def restore_variables(path: str, model: keras.Model, meta: dict[str, Any], values: list[np.ndarray]) -> None:
+def restore_variables(
+    path: str, model: keras.Model, meta: dict[str, Any], values: list[np.ndarray], others: Sequence[Any] = ()
+) -> None:
     """Give a model's variables the values of a file.
 
     Raises:
         StateError: if the model is another one than the file's; no variable is changed then.
     """
-    variables = training_variables(model)
+    variables = training_variables(model, others)
     if len(variables) != len(values):
         raise StateError(
             f"{path} is of a model with {len(values)} variables, optimizer included, and this one has {len(variables)}:"

@@ -30,6 +30,7 @@ class Binding:
         place: names that it may have in the checkpoint, the usual one first, and how it is stored there.
         forward: changes the stored array (already transposed) to the model's, such as picking rows of the vocabulary.
         resize: called with (array, shape) where shapes differ, if the model resizes weights; None otherwise.
+        value: returns the array that is saved, where that is not the variable's own: with LoRA's product added.
     """
 
     variable: Any
@@ -37,6 +38,7 @@ class Binding:
     place: Place
     forward: Callable[[np.ndarray], np.ndarray] | None = None
     resize: Callable[[np.ndarray, tuple[int, ...]], np.ndarray] | None = None
+    value: Callable[[], np.ndarray] | None = None
     found: Stored | None = field(default=None, init=False)
 
     @property
@@ -208,7 +210,7 @@ def saved_arrays(bindings: list[Binding], table: Table, dtype: str | None = None
         parts.sort(key=lambda binding: binding.place.part.index if binding.place.part else 0)
         arrays = []
         for binding in parts:
-            array = ops.convert_to_numpy(binding.variable)
+            array = ops.convert_to_numpy(binding.variable) if binding.value is None else binding.value()
             if dtype is not None and array.dtype.kind == "f":
                 array = array.astype(dtype)
             arrays.append(array.T if binding.place.transpose else array)

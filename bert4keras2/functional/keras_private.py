@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ NAMES = {
     "_non_trainable_variables": "the same of those that are not trained",
     "_embeddings": "the table of an Embedding whose public property may be replaced for a call (P-tuning)",
     "_kernel": "the matrix of a Dense layer itself, which the public property adds LoRA's product to",
+    "_tracker": "what a built layer lets nothing be added to: adapters and prefixes come later",
     "_remat_mode": "which layers RematScope asked to be computed twice",
     "rematerialized_call": "what a layer calls then; Keras' own loses random states on TensorFlow and JAX",
     "_backend_apply_gradients": "where an optimizer merges gradients of several replicas before it accumulates",
@@ -162,6 +163,19 @@ def own_variables(layer: Any) -> list[Any]:
     if isinstance(layer, keras.layers.Embedding):
         return [layer._embeddings]
     return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+@contextmanager
+def adding_to(layer: Any) -> Iterator[None]:
+    """A context in which layers can be set as attributes of a built layer, and are named as parts of it."""
+    with ExitStack() as stack:
+        for name in layer.path.split("/"):
+            stack.enter_context(keras.name_scope(name))
+        layer._tracker.unlock()
+        try:
+            yield
+        finally:
+            layer._tracker.lock()
 
 
 # -- values of variables -------------------------------------------------------------------------------------------

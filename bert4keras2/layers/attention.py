@@ -8,9 +8,11 @@ import keras
 from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import most_negative, normalize_scores, rotate
-from bert4keras2.layers.base import Layer, register, serialize_initializer
+from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.length import rerope_products
+from bert4keras2.layers.parts import Extensible
+from bert4keras2.layers.prefix import Attended
 from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["MultiHeadAttention", "attend"]
@@ -130,7 +132,7 @@ def write_cache(cache, key, value, index):
 
 
 @register
-class MultiHeadAttention(Layer):
+class MultiHeadAttention(Extensible):
     """Multi-head attention with optional rotary, additive or relative positions and a cache.
 
     Args:
@@ -182,7 +184,14 @@ class MultiHeadAttention(Layer):
         self.o_dense = self.dense("o_dense", self.out_dim, self.heads * self.head_size, **options)
         if self.attention_dropout:
             self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.build_parts()
         self.built = True
+
+    def part_shape(self, kind: str) -> tuple[dict[str, Any], Any]:
+        """Return what a part has to know of the layer."""
+        if kind == "adapter":
+            return {}, (None, None, self.out_dim)
+        return {"heads": self.heads, "key_size": self.key_size, "head_size": self.head_size}, None
 
     def call(
         self,
@@ -258,31 +267,27 @@ class MultiHeadAttention(Layer):
                 cache = write_cache(cache, key, value, index)
                 key, value = cache if filled else (key, value)
         query, key, others = (query, key, ()) if rerope is None else rerope_products(query, key, rerope, filled)
+        given = Attended(key, value, attention_mask, bias, relative, previous_scores, others)
         result = attend(
             query,
-            key,
-            value,
-            attention_mask,
-            bias,
-            relative,
+            **(given if self.prefix is None else self.prefix.before(given, filled))._asdict(),
             scale=None if self.attention_scale and not self.key_norm else 1.0,
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
-            others=others,
-            previous_scores=previous_scores,
             return_scores=self.return_attention_scores,
             by_head=filled,
             return_weights=return_weights,
         )
         output, *rest = result if isinstance(result, tuple) else (result,)
         output = ops.reshape(output, (*ops.shape(output)[:2], self.heads * self.head_size))
-        outputs = [self.o_dense(output)]
+        output = self.o_dense(output)
+        outputs = [output if self.adapter is None else self.adapter(output)]
         if self.return_attention_scores:
-            outputs.append(rest[0])
+            outputs.append(rest[0] if self.prefix is None else rest[0][..., self.prefix.length :])
         if cache is not None:
             outputs.append(cache)
         if return_weights:
-            outputs.append(rest[-1])
+            outputs.append(rest[-1] if self.prefix is None else rest[-1][..., self.prefix.length :])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _split(self, x, size: int):

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.functional.graph import NodeMethods
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 from bert4keras2.layers.masks import padding_mask
+from bert4keras2.layers.prompt import PromptRows
 
 __all__ = ["Embedding", "TaskEmbedding", "matmul_transposed"]
 
@@ -56,6 +59,8 @@ class Embedding(NodeMethods, keras.layers.Embedding):
     def __init__(self, input_dim: int, output_dim: int, *args: Any, pad_id: int = 0, **kwargs: Any):
         super().__init__(input_dim, output_dim, *args, **kwargs)
         self.pad_id = pad_id
+        #: Rows that learn by themselves (`bert4keras2.training.p_tuning`); files hold them in their places.
+        self.prompt: PromptRows | None = None
 
     def call(self, inputs, mode: str = "embedding", masked: bool = True):
         """Return vectors (B, T, D) of ids (B, T), or scores (..., V) of vectors (..., D) if mode is "dense".
@@ -66,10 +71,12 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             masked: whether these ids say which positions are padding.
         """
         if mode == "embedding":
-            return super().call(inputs)
+            vectors = super().call(inputs)
+            return vectors if self.prompt is None else self.prompt.look_up(inputs, vectors)
         if mode != "dense":
             raise ValueError(f"{self.name}: mode is 'embedding' or 'dense', not {mode!r}")
-        return matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
+        scores = matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
+        return scores if self.prompt is None else self.prompt.score(inputs, scores)
 
     def __call__(self, *args: Any, **kwargs: Any):
         # How the layer is called decides about its mask, and `compute_mask` does not see the arguments.
@@ -114,6 +121,41 @@ class Embedding(NodeMethods, keras.layers.Embedding):
     def compute_output_spec(self, inputs, mode: str = "embedding", masked: bool = True):
         shape = (*inputs.shape, self.output_dim) if mode == "embedding" else (*inputs.shape[:-1], self.input_dim)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def add_prompt(self, rows: list[int], network: str | None = None) -> None:
+        """Let some rows of the built table learn by themselves, from their values on.
+
+        Args:
+            rows: their ids.
+            network: see `PromptRows`.
+
+        Raises:
+            ValueError: if there are such rows already.
+        """
+        if self.prompt is not None:
+            raise ValueError(f"{self.path} has rows that learn by themselves already: make the model anew")
+        table = keras_private.own_variables(self)[0]
+        with keras_private.adding_to(self):
+            prompt = PromptRows(rows, self.input_dim, self.output_dim, network, name="prompt", dtype=self.dtype_policy)
+            prompt.build()
+            prompt.table.assign(ops.take(ops.convert_to_tensor(table), np.array(rows, "int32"), axis=0))
+            self.prompt = prompt
+
+    def merged(self) -> np.ndarray:
+        """Return the table (V, D) with the rows that learn by themselves in their places."""
+        table = np.array(ops.convert_to_numpy(keras_private.own_variables(self)[0]))
+        if self.prompt is not None:
+            table[self.prompt.rows] = ops.convert_to_numpy(self.prompt.call())
+        return table
+
+    def save_own_variables(self, store):
+        """Write the table, with the rows that learn by themselves in their places."""
+        own: dict[str, Any] = {}
+        super().save_own_variables(own)
+        if self.prompt is not None:
+            own["0"] = self.merged()
+        for name, value in own.items():
+            store[name] = value
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pad_id": self.pad_id}

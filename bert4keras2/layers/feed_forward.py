@@ -7,19 +7,19 @@ from typing import Any
 import keras
 
 from bert4keras2.layers.base import (
-    Layer,
     activation_config,
     get_activation,
     register,
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.parts import Extensible
 
 __all__ = ["FeedForward"]
 
 
 @register
-class FeedForward(Layer):
+class FeedForward(Extensible):
     """Two projections around an activation; several activations give a gate (Shazeer, arXiv:2002.05202).
 
     Args:
@@ -50,14 +50,22 @@ class FeedForward(Layer):
         for name, activation in zip(self._inner, self.activation, strict=True):
             setattr(self, name, self.dense(name, self.units, width, activation=get_activation(activation), **options))
         self.o_dense = self.dense("o_dense", width, self.units, **options)
+        self.build_parts()
         self.built = True
+
+    def part_shape(self, kind: str) -> tuple[dict[str, Any], Any]:
+        """Return what a part has to know of the layer."""
+        if kind != "adapter":
+            raise ValueError(f"{self.name} attends to nothing: a {kind} goes into attention layers")
+        return {}, (None, None, self.o_dense.units)
 
     def call(self, inputs):
         """Return (B, T, C) for inputs (B, T, C)."""
         x = getattr(self, self._inner[0])(inputs)
         for name in self._inner[1:]:
             x = x * getattr(self, name)(inputs)
-        return self.o_dense(x)
+        x = self.o_dense(x)
+        return x if self.adapter is None else self.adapter(x)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -10,7 +10,6 @@ from keras import ops
 from bert4keras2.functional.functions import rotate
 from bert4keras2.layers.attention import attend, unit_length, write_cache
 from bert4keras2.layers.base import (
-    Layer,
     activation_config,
     get_activation,
     register,
@@ -20,6 +19,8 @@ from bert4keras2.layers.base import (
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.normalization import ScaleOffset
+from bert4keras2.layers.parts import Extensible
+from bert4keras2.layers.prefix import Attended
 
 __all__ = ["GatedAttentionUnit"]
 
@@ -27,7 +28,7 @@ __all__ = ["GatedAttentionUnit"]
 
 
 @register
-class GatedAttentionUnit(Layer):
+class GatedAttentionUnit(Extensible):
     """Single-head attention whose values are gated: o(u * attend(q, k, v)) (Hua et al., arXiv:2202.10447).
 
     In self-attention one projection, then the activation, gives u, v and what q and k are scaled from; in
@@ -86,7 +87,14 @@ class GatedAttentionUnit(Layer):
         self.o_dense = self.dense("o_dense", width, self.units, **options)
         if self.attention_dropout:
             self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        self.build_parts()
         self.built = True
+
+    def part_shape(self, kind: str) -> tuple[dict[str, Any], Any]:
+        """Return what a part has to know of the layer."""
+        if kind == "adapter":
+            return {}, (None, None, self.o_dense.units)
+        return {"heads": 1, "key_size": self.key_size, "head_size": self.units}, None
 
     def call(
         self,
@@ -148,14 +156,11 @@ class GatedAttentionUnit(Layer):
             cache = write_cache(cache, key, value, index)
             key, value = cache if filled else (key, value)
         query, key, others = (query, key, ()) if rerope is None else rerope_products(query, key, rerope, filled)
+        given = Attended(key, value, attention_mask, bias, others=others)
         attended = attend(
             query,
-            key,
-            value,
-            attention_mask,
-            bias,
+            **(given if self.prefix is None else self.prefix.before(given, filled))._asdict(),
             scale=None if self.attention_scale and not self.key_norm else 1.0,
-            others=others,
             normalization=self.normalization,
             dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
             by_head=filled,
@@ -163,6 +168,9 @@ class GatedAttentionUnit(Layer):
         )
         attended, *weights = attended if return_weights else (attended,)
         output = self.o_dense(gate * ops.squeeze(attended, 2))
+        output = output if self.adapter is None else self.adapter(output)
+        if self.prefix is not None:
+            weights = [shown[..., self.prefix.length :] for shown in weights]
         outputs = (output, *(() if cache is None else (cache,)), *weights)
         return outputs[0] if len(outputs) == 1 else outputs
 

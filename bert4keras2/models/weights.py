@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
+from keras import ops
 
 from bert4keras2.checkpoints.folder import copy_companions
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
@@ -18,12 +21,17 @@ from bert4keras2.checkpoints.readers import open_checkpoint, open_names
 from bert4keras2.errors import CheckpointMismatchError
 from bert4keras2.families.family import OWN, TASK, Place, Table
 from bert4keras2.families.table import page
+from bert4keras2.functional import keras_private
+from bert4keras2.layers import Embedding
 from bert4keras2.models.export import save_huggingface
 from bert4keras2.models.resize import Resizer
 
 __all__ = ["CheckpointMixin", "refuse_giants"]
 
 _GIANT = 2**28  # values: a gigabyte
+
+# What `merged_values` adds to other variables.
+MERGED = re.compile(r"lora_kernel_[ab]$|/prompt/")
 
 # Variables with one entry per token of the vocabulary, and the axis of those entries.
 VOCABULARY = {"Embedding-Token/embeddings": 0, "MLM-Bias/beta": 0, "Decoder-Output-LM/kernel": 1}
@@ -43,7 +51,9 @@ class CheckpointMixin:
         """Yield (layer name without prefix, position in the layer, path without prefix, variable) of all weights."""
         for name, layer in self.layers.items():
             plain = name.removeprefix(self.config.prefix)
-            for position, variable in enumerate(layer.weights):
+            # What LoRA and P-tuning have put there is saved with the matrices that it belongs to.
+            own = [variable for variable in layer.weights if not MERGED.search(variable.path)]
+            for position, variable in enumerate(own):
                 yield plain, position, f"{plain}/{variable.path.rsplit(f'{name}/', 1)[-1]}", variable
 
     def variable_mapping(self) -> dict[str, list[str]]:
@@ -95,8 +105,17 @@ class CheckpointMixin:
             path: prefix of a TensorFlow checkpoint, or a file ending in ".safetensors" for Hugging Face names.
             mapping: {layer name: names} to use instead of the family's own.
             dtype: type of the floating arrays, such as "float16"; float32 if None.
+
+        Raises:
+            ValueError: if the model has adapters or prefixes, which checkpoints have no place for.
         """
         path = os.fspath(path)
+        added = [name for _, _, name, _ in self._variables() if re.search("/(adapter|prefix)/", name)]
+        if added:
+            raise ValueError(
+                f"a checkpoint has no place for {added[0]} and the like: bert4keras2.training.save_trainable writes"
+                " what has learnt beside the checkpoint that it was learnt on, and model.save all of it"
+            )
         source = "huggingface" if path.endswith(".safetensors") else "tensorflow"
         table = table_for(self.config.family, source)
         arrays = saved_arrays(self._bindings(source, mapping), table, dtype)
@@ -152,7 +171,9 @@ class CheckpointMixin:
             # What subclasses override speaks of the usual layout of TensorFlow checkpoints.
             by_layer = self.variable_mapping()
         resizer = Resizer(self.config) if self.config.autoresize_weights else None
-        bindings = []
+        bindings, merged = [], {}
+        for layer in self.layers.values():
+            merged |= merged_values(layer)
         for layer, position, path, variable in self._variables():
             place = table.find(path) or Place([])
             if layer in self.task_layers and source == "huggingface" and not place.names:
@@ -168,8 +189,23 @@ class CheckpointMixin:
                 picks = path in VOCABULARY and _picks(self.config)
                 forward = PickRows(self.config, VOCABULARY[path]) if picks else None
                 resize = resizer.for_variable(path) if resizer else None
-                bindings.append(Binding(variable, path, place, forward, resize))
+                bindings.append(Binding(variable, path, place, forward, resize, merged.get(id(variable))))
         return bindings
+
+
+def merged_values(layer: Any) -> dict[int, Callable[[], np.ndarray]]:
+    """Return {id of a variable: a function that returns what is saved of it} for those that something is added to.
+
+    Args:
+        layer: a layer of a model, whose inner layers may have LoRA's matrices or rows that learn by themselves.
+    """
+    found: dict[int, Callable[[], np.ndarray]] = {}
+    for part in keras_private.inner_layers(layer, include_self=True):
+        if isinstance(part, keras.layers.Dense) and part.lora_enabled:
+            found[id(keras_private.raw_kernel(part))] = lambda part=part: ops.convert_to_numpy(part.kernel)
+        elif isinstance(part, Embedding) and part.prompt is not None:
+            found[id(keras_private.own_variables(part)[0])] = part.merged
+    return found
 
 
 def refuse_giants(config: Any, checkpoint: str | os.PathLike, file_path: str | None) -> None:

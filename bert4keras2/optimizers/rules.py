@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import warnings
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional import keras_private
+from bert4keras2.functional.no_gradient import no_gradient
 from bert4keras2.optimizers.mirrored import accumulate, must_merge
 from bert4keras2.training.keras2_methods import GONE_FROM_OPTIMIZERS
 from bert4keras2.training.rates import RateName
@@ -195,7 +195,7 @@ class Composable(RateName):
         """Update the variables with their gradients."""
         self._applying = True
         try:
-            with _no_gradient():
+            with no_gradient():
                 super().apply(grads, trainable_variables)
         finally:
             self._applying = False
@@ -242,15 +242,6 @@ def _default_rate(cls: type) -> Any:
         if "learning_rate" in known and known["learning_rate"].default is not inspect.Parameter.empty:
             return known["learning_rate"].default
     return None
-
-
-def _no_gradient():
-    """Return a context in which PyTorch records nothing; other backends record only on demand."""
-    if keras.backend.backend() != "torch":
-        return contextlib.nullcontext()
-    import torch
-
-    return torch.no_grad()
 
 
 def _dense(gradient: Any) -> Any:

@@ -8,6 +8,7 @@ model.fit(...)
 """
 
 from bert4keras2.old_names import lookup
+from bert4keras2.training.adapters import adapters, bitfit
 from bert4keras2.training.adversarial import (
     adversarial_training,
     gradient_penalty,
@@ -15,9 +16,14 @@ from bert4keras2.training.adversarial import (
 )
 from bert4keras2.training.ascent import free_lb, pgd
 from bert4keras2.training.consistency import r_drop
+from bert4keras2.training.distillation import distill
 from bert4keras2.training.distribute import Distribution, distribute
 from bert4keras2.training.flooding import flooding
-from bert4keras2.training.lora import LearningShare, lora, lora_ga, merge_lora, unmerge_lora
+from bert4keras2.training.freezing import LearningShare, freeze_encoder
+from bert4keras2.training.lora import lora, lora_ga, merge_lora, unmerge_lora
+from bert4keras2.training.mixing import mixup
+from bert4keras2.training.peft_folder import load_peft, save_peft
+from bert4keras2.training.prefix import p_tuning, prefix_tuning
 from bert4keras2.training.sentences import (
     cosent,
     esimcse,
@@ -43,27 +49,36 @@ __all__ = [
     "LearningShare",
     "LossTransform",
     "TrainingStep",
+    "adapters",
     "add_loss_transform",
     "adversarial_training",
     "cosent",
+    "bitfit",
+    "distill",
     "distribute",
     "esimcse",
     "flooding",
     "free_lb",
+    "freeze_encoder",
     "gradient_penalty",
     "group_crossentropy",
     "hide_tokens",
     "in_batch_contrastive",
+    "load_peft",
     "load_trainable",
     "lora",
     "lora_ga",
     "matryoshka",
     "merge_lora",
     "pair_classifier",
+    "mixup",
+    "p_tuning",
     "pgd",
     "plain_training",
+    "prefix_tuning",
     "r_drop",
     "repeat_tokens",
+    "save_peft",
     "save_trainable",
     "seq2seq_crossentropy",
     "seq2seq_rows",
@@ -75,10 +90,10 @@ __all__ = [
     "virtual_adversarial_training",
 ]
 
-# Techniques that are rules of optimizers stand there; they are looked up when first used.
+# Techniques that are rules of optimizers, or models, stand there; they are looked up when first used.
 _LAZY = dict.fromkeys(
     ("child_tuning", "find_child", "layerwise_decay", "lora_plus"), "bert4keras2.optimizers.on_models"
-)
+) | {"bert_of_theseus": "bert4keras2.models.theseus", "ladder_side_tuning": "bert4keras2.models.ladder"}
 
 __getattr__ = lookup(__name__, _LAZY)
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import keras
 
-__all__ = ["Callback", "ModelCheckpoint", "add_callback", "find_keeper", "help_monitors", "listed"]
+__all__ = [
+    "Callback",
+    "ModelCheckpoint",
+    "add_callback",
+    "find_keeper",
+    "help_monitors",
+    "listed",
+    "put_averages_first",
+]
 
 # How Keras 2 told whether more is better, with the names of scores that scripts use.
 MORE_IS_BETTER = re.compile("acc|auc|bleu|corr|f1|f_?measure|f_?score|precision|recall|rouge|spearman", re.IGNORECASE)
@@ -113,6 +121,15 @@ def add_callback(given: dict[str, Any], callback: Any) -> None:
         callbacks.append(callback)
     else:
         given["callbacks"] = [callback, *listed(callbacks)]
+
+
+def put_averages_first(given: dict[str, Any]) -> None:
+    """Let callbacks that swap weights (`bert4keras2.callbacks.EMA`) come before those that evaluate and save."""
+    if isinstance(given.get("callbacks"), keras.callbacks.CallbackList):
+        return  # whose order is the user's
+    callbacks = listed(given.get("callbacks"))
+    if any(hasattr(each, "swaps_weights") for each in callbacks):
+        given["callbacks"] = sorted(callbacks, key=lambda each: not hasattr(each, "swaps_weights"))
 
 
 def help_monitors(given: dict[str, Any]) -> None:

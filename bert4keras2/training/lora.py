@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,29 +12,19 @@ from keras import ops
 
 from bert4keras2.arguments import positive, whole_number
 from bert4keras2.functional import keras_private
+from bert4keras2.training.freezing import (
+    LearningShare,
+    encoder_layers,
+    forget_compiled,
+    freeze_encoder,
+    layers_meant,
+    untrained,
+)
 from bert4keras2.training.gradients import value_of
 from bert4keras2.training.step import TrainingStep
 from bert4keras2.training.techniques import checked_model
 
-__all__ = ["LearningShare", "lora", "lora_ga", "merge_lora", "unmerge_lora"]
-
-# What the names of a released model's own layers have in them; heads of a task are none of these.
-BACKBONE = re.compile(r"(^|/|-)(Embedding|Transformer|Encoder|Decoder|Pooler|MLM|NSP|Output-Norm|Discriminator)\b")
-
-
-class LearningShare(NamedTuple):
-    """How many weights of a model learn.
-
-    Attributes:
-        learning: their number.
-        total: that of all weights.
-    """
-
-    learning: int
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.learning:,} of {self.total:,} weights learn ({self.learning / self.total:.3%})"
+__all__ = ["lora", "lora_ga", "merge_lora", "unmerge_lora"]
 
 
 def lora(
@@ -67,22 +56,18 @@ def lora(
         TypeError: if the model is not of the library's class.
         ValueError: if no layer is meant, one has such matrices already, or the model has trained.
     """
-    _untrained(model)
+    untrained(model)
     rank, scale = whole_number("rank", rank, 1), positive("alpha", alpha) / rank
-    found = _meant(model, [layers] if isinstance(layers, str) else list(layers))
-    for variable in model.variables:
-        if BACKBONE.search(variable.path) and not any(re.search(pattern, variable.path) for pattern in train):
-            variable.trainable = False
+    found = layers_meant(model, encoder_layers(model, keras.layers.Dense), layers, "Dense layer")
     for layer in found:
-        if layer.lora_enabled:
+        if hasattr(layer, "lora_kernel_a"):
             raise ValueError(f"{layer.path} has its LoRA matrices already")
+    for layer in found:
         # Uniform up to the root of 1 / N, as in the authors' code.
         start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
         layer.enable_lora(rank, lora_alpha=scale * rank, a_initializer=start)
         _branch(layer)
-    _forget(model)
-    count = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return LearningShare(count, int(model.count_params()))
+    return freeze_encoder(model, train)
 
 
 def lora_ga(model: Any, data: Any) -> None:
@@ -98,7 +83,7 @@ def lora_ga(model: Any, data: Any) -> None:
     Raises:
         ValueError: if the model has no LoRA matrices, or the rank is more than half of a matrix's.
     """
-    _untrained(model)
+    untrained(model)
     layers = _with_lora(model)
     kernels = [keras_private.raw_kernel(layer) for layer in layers]
     for kernel in kernels:
@@ -139,8 +124,9 @@ def merge_lora(model: Any) -> None:
             value = np.array(ops.convert_to_numpy(kernel))
             a, b = (np.asarray(ops.convert_to_numpy(x)) for x in (layer.lora_kernel_a, layer.lora_kernel_b))
             object.__setattr__(layer, "_before_merging", value)
+            layer.lora_enabled = False  # or Keras would add the product once more where it saves the layer
             kernel.assign(value + (_scale(layer) * (a @ b)).astype(value.dtype))
-    _forget(model)
+    forget_compiled(model)
 
 
 def unmerge_lora(model: Any) -> None:
@@ -157,7 +143,8 @@ def unmerge_lora(model: Any) -> None:
         if before is not None:
             keras_private.raw_kernel(layer).assign(before)
             object.__setattr__(layer, "_before_merging", None)
-    _forget(model)
+            layer.lora_enabled = True
+    forget_compiled(model)
 
 
 # -- layers ------------------------------------------------------------------------------------------------------------
@@ -187,28 +174,8 @@ def _dense_layers(model: Any) -> list[Any]:
     return [layer for layer in keras_private.inner_layers(model) if isinstance(layer, keras.layers.Dense)]
 
 
-def _meant(model: Any, patterns: list[str]) -> list[Any]:
-    layers = [layer for layer in _dense_layers(model) if BACKBONE.search(layer.path)]
-    for pattern in patterns:
-        if not any(re.search(pattern, layer.path) for layer in layers):
-            shown = ", ".join(dict.fromkeys(layer.name for layer in layers)) or "none"
-            raise ValueError(f"layers={pattern!r} fits no Dense layer of {model.name}'s encoder; it has {shown}")
-    return [layer for layer in layers if any(re.search(pattern, layer.path) for pattern in patterns)]
-
-
 def _with_lora(model: Any) -> list[Any]:
-    found = [layer for layer in _dense_layers(checked_model(model)) if layer.lora_enabled]
+    found = [layer for layer in _dense_layers(checked_model(model)) if hasattr(layer, "lora_kernel_a")]
     if not found:
         raise ValueError(f"{model.name} has no LoRA matrices: call lora(model) first")
     return found
-
-
-def _untrained(model: Any) -> None:
-    optimizer = getattr(checked_model(model), "optimizer", None)
-    if optimizer is not None and optimizer.built:
-        raise ValueError(f"{model.name} has trained: what learns is settled before its first step. Compile it again")
-
-
-def _forget(model: Any) -> None:
-    """Let a model compile its steps anew: what learns, and what is computed, has changed."""
-    model.train_function = model.test_function = model.predict_function = None

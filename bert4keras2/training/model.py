@@ -16,7 +16,7 @@ from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.layers.running_means import refresh_logs
-from bert4keras2.training.callbacks import find_keeper, help_monitors
+from bert4keras2.training.callbacks import find_keeper, help_monitors, put_averages_first
 from bert4keras2.training.direct import few_batches, predict_batches
 from bert4keras2.training.display import show_once
 from bert4keras2.training.exporting import ExportMethod
@@ -98,6 +98,7 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
         `class_weight` acts on all of them, and may be an array.
         """
         given = by_name("fit", x, y, *args, **kwargs)
+        put_averages_first(given)
         show_once(given, trains=True)
         help_monitors(given)
         let_follow(self.loss_transforms, given)
@@ -192,6 +193,16 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
         self._loss_transforms = tuple(transforms)
         self.train_function = None  # the compiled one follows the old transforms
 
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """The variables that do not learn; on JAX with those of other models that the steps' loss reads (`distill`)."""
+        found = super().non_trainable_variables
+        others = [variable for transform in self._loss_transforms for variable in transform.reads]
+        if not others or keras.backend.backend() != "jax":
+            return found
+        own = {id(variable) for variable in self.variables}
+        return [*found, *(variable for variable in others if id(variable) not in own)]
+
     def test_step(self, *args: Any) -> Any:
         """Evaluate as keras.Model.test_step does; on JAX the logs also show what layers report by `add_metric`."""
         return self._reported(super().test_step(*args))
@@ -204,6 +215,25 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
             return result
         logs, state = result
         return refresh_logs(self, logs, state[1]), state
+
+    def find_transformer(self, caller: str) -> Any:
+        """Return the one model of `build_transformer_model` within this one.
+
+        Args:
+            caller: the function that needs it, for the message.
+
+        Raises:
+            ValueError: if there is none within this model, or several.
+        """
+        own = getattr(self, "transformer", None)
+        parts = [own] if own is not None else (vars(x).get("transformer") for x in keras_private.inner_layers(self))
+        found = list({id(part): part for part in parts if part is not None}.values())
+        if len(found) != 1:
+            raise ValueError(
+                f"{self.name} holds {len(found) or 'no'} models of build_transformer_model; {caller} takes one:"
+                f" build with return_keras_model=False and call {caller} of what that returns"
+            )
+        return found[0]
 
     # -- weight files ----------------------------------------------------------------------------------------
 
@@ -223,15 +253,7 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
         Raises:
             ValueError: if there is none within this model, or several; or if Hugging Face's format has no place for it.
         """
-        own = getattr(self, "transformer", None)
-        parts = [own] if own is not None else (vars(x).get("transformer") for x in keras_private.inner_layers(self))
-        found = list({id(part): part for part in parts if part is not None}.values())
-        if len(found) != 1:
-            raise ValueError(
-                f"{self.name} holds {len(found) or 'no'} models of build_transformer_model; save_pretrained writes one:"
-                " build with return_keras_model=False and call save_pretrained of what that returns"
-            )
-        found[0].save_pretrained(folder, dtype, vocabulary)
+        self.find_transformer("save_pretrained").save_pretrained(folder, dtype, vocabulary)
 
     def save_weights(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
         """Write the weights to a file of any name, in Keras 3's HDF5 layout.

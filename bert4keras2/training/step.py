@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from bert4keras2.functional import keras_private
+from bert4keras2.functional.no_gradient import no_gradient
 from bert4keras2.training.callbacks import add_callback
 from bert4keras2.training.gradients import (
     dense,
@@ -37,12 +38,14 @@ class LossTransform:
         higher_order: whether it needs second derivatives.
         needs_labels: whether there has to be another loss than its own.
         follows: whether `after_step` has something to do.
+        reads: variables of other models that the loss is computed with; on JAX a step gets their values.
     """
 
     kind: str = ""
     higher_order = False
     needs_labels = True
     follows = False
+    reads: Sequence[Any] = ()
 
     def __init__(self, variable: Any = None):
         self.variable = variable
@@ -96,6 +99,7 @@ class TrainingStep:
         }
         self.variables = [*model.trainable_variables, *frozen.values()]
         self._assigned: list[Any] = []
+        self._labels: list[tuple[Any, Callable[[Any], Any]]] = []
         self._start: list[tuple[Any, Any]] | None = None
         with keras.StatelessScope(self._state_mapping):
             self.scale = model.optimizer.scale_loss(ops.ones((), dtype="float32"))
@@ -143,10 +147,42 @@ class TrainingStep:
             elif self.unlabelled:
                 loss = sum(ops.cast(ops.mean(part), "float32") for part in self.model.losses)
             else:
-                loss = keras_private.loss_of(self.model, self.x, self.y, outputs, self.sample_weight)
+                loss = self._labelled(outputs)
             self._assigned = list(scope.assigned.values())
             assigned = [scope.get_current_value(variable) for variable in self._assigned]
         return loss, (outputs, assigned)
+
+    def _labelled(self, outputs: Any) -> Any:
+        """Return the loss of outputs by the batch's labels, or by those that `with_batch` has put in."""
+        parts = []
+        for share, change in self._labels or [(None, None)]:
+            y, weight = self.y, self.sample_weight
+            if change is not None:
+                y, weight = (None if part is None else keras.tree.map_structure(change, part) for part in (y, weight))
+            loss = keras_private.loss_of(self.model, self.x, y, outputs, weight)
+            parts.append(loss if share is None else loss * ops.cast(share, loss.dtype))
+        return sum(parts[1:], parts[0])
+
+    @contextlib.contextmanager
+    def with_batch(self, x: Any, labels: list[tuple[Any, Callable[[Any], Any]]]) -> Iterator[None]:
+        """A context in which the model gets other inputs, and the loss is a sum over other labels of the batch.
+
+        Args:
+            x: the inputs.
+            labels: (weight, function of the tensors of labels and sample weights).
+        """
+        before = self.x, self._labels
+        self.x, self._labels = x, labels
+        try:
+            yield
+        finally:
+            self.x, self._labels = before
+
+    def outputs_of(self, model: Any) -> Any:
+        """Return the outputs of another model for the batch, as in prediction; no gradient goes through them."""
+        with keras.StatelessScope(self._state_mapping), no_gradient():
+            outputs = model(self.x, training=False)
+        return keras.tree.map_structure(ops.stop_gradient, outputs)
 
     @property
     def unlabelled(self) -> bool:

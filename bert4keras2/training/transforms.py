@@ -22,6 +22,7 @@ __all__ = [
     "add_finite",
     "length_of",
     "log_probabilities",
+    "masked_mean",
     "mean_divergence",
     "moved",
     "unit",
@@ -202,7 +203,11 @@ def log_probabilities(outputs: Any, output: int, from_logits: bool) -> tuple[Any
 
 def mean_divergence(log_p: Any, log_q: Any, mask: Any = None) -> Any:
     """Return the mean KL(p || q) of distributions on the last axis, where the mask is true."""
-    values = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+    return masked_mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1), mask)
+
+
+def masked_mean(values: Any, mask: Any = None) -> Any:
+    """Return the mean of values where the mask is true; of all without one."""
     if mask is None:
         return ops.mean(values)
     weights = ops.broadcast_to(ops.cast(mask, values.dtype), ops.shape(values))

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from bert4keras2.functional import keras_private
+from bert4keras2.layers.frozen import FrozenEncoder
 
 __all__ = ["find_embedding"]
 
@@ -27,7 +28,7 @@ def find_embedding(model: keras.Model, name: str) -> tuple[Any, Any]:
 
     Raises:
         TypeError: if the name is not a string.
-        ValueError: if the model is not built, nothing has the name, or several variables do.
+        ValueError: if the model is not built, nothing has the name, several variables do, or no gradient reaches it.
     """
     if not isinstance(name, str) or not name:
         raise TypeError(f"The embedding is named by a string such as 'Embedding-Token', not by {name!r}")
@@ -47,6 +48,7 @@ def find_embedding(model: keras.Model, name: str) -> tuple[Any, Any]:
     embeddings = [item for item in found if isinstance(item[0], keras.layers.Embedding)]
     found = embeddings if embeddings else found
     if len(found) == 1:
+        _reached(model, *found[0])
         return found[0]
     if found:
         raise ValueError(
@@ -58,6 +60,16 @@ def find_embedding(model: keras.Model, name: str) -> tuple[Any, Any]:
     if not close:
         close = [layer.name for layer, _ in owned if isinstance(layer, keras.layers.Embedding)] or names[:5]
     raise ValueError(f"{model.name} has no layer or variable {name!r}; it has {', '.join(map(repr, close))}")
+
+
+def _reached(model: keras.Model, layer: Any, variable: Any) -> None:
+    """Raise a ValueError if a layer is of an encoder that gradients do not go through."""
+    for frozen in keras_private.inner_layers(model):
+        if isinstance(frozen, FrozenEncoder) and any(inner is layer for inner in keras_private.inner_layers(frozen)):
+            raise ValueError(
+                f"no gradient reaches {variable.path}: it is within {frozen.name}, whose backward pass is not computed"
+                " (ladder_side_tuning), so techniques that move embeddings do nothing there"
+            )
 
 
 def _owned(model: keras.Model) -> list[tuple[Any, Any]]:

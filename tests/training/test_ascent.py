@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_adversarial import IDS, LABELS, compiled, forward, gradients, pooling_model, wide
+from by_hand import IDS, LABELS, compiled, forward, gradients, pooling_model, wide
 
 from bert4keras2.training import adversarial_training, free_lb, pgd
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras as plain_keras
 import numpy as np
 import pytest
+from by_hand import Alternating
 from keras import ops
 
 from bert4keras2.backend import keras, set_seed
@@ -14,18 +15,6 @@ pytestmark = pytest.mark.backend
 X = np.random.RandomState(0).standard_normal((6, 4)).astype("float32")
 Y = np.array([0, 1, 2, 2, 1, 0])
 LOSS = "sparse_categorical_crossentropy"
-
-
-class Alternating(plain_keras.layers.Layer):
-    """Stands for dropout, but known: each pass multiplies by another number."""
-
-    def build(self, shape):
-        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
-
-    def call(self, x):
-        factor = 1 + 0.5 * self.count
-        self.count.assign(self.count + 1)
-        return x * factor
 
 
 def model(rate=1.0, between=None, **options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from by_hand import said
 from keras import ops
 
 from bert4keras2.backend import keras, set_seed
@@ -43,10 +44,10 @@ def train(model, optimizer=None, steps=3):
 
 def test_from_start_to_a_small_file(tmp_path):
     model = build()
-    before, plain = model.predict(X, verbose=0), values(model.variables)
+    before, plain = said(model, X), values(model.variables)
     share = lora(model, rank=2, alpha=4.0)
     assert share.learning == 2 * 2 * (8 * 2 + 2 * 8) + 18 and "weights learn" in str(share)
-    np.testing.assert_allclose(model.predict(X, verbose=0), before, atol=1e-6)
+    np.testing.assert_allclose(said(model, X), before, atol=1e-6)
     losses = train(model)
     assert losses[-1] < losses[0]
     learnt = set(values(model.trainable_variables))
@@ -54,11 +55,11 @@ def test_from_start_to_a_small_file(tmp_path):
     for path, value in values(model.variables).items():
         if path in plain and not path.startswith("head"):
             np.testing.assert_array_equal(value, plain[path], err_msg=path)
-    after = model.predict(X, verbose=0)
+    after = said(model, X)
     merge_lora(model)
-    np.testing.assert_allclose(model.predict(X, verbose=0), after, atol=1e-5)
+    np.testing.assert_allclose(said(model, X), after, atol=1e-5)
     merge_lora(model)  # a second time changes nothing
-    np.testing.assert_allclose(model.predict(X, verbose=0), after, atol=1e-5)
+    np.testing.assert_allclose(said(model, X), after, atol=1e-5)
     unmerge_lora(model)
     np.testing.assert_array_equal(
         values(model.variables)["Transformer-0-MultiHeadSelfAttention/q_dense/kernel"],
@@ -69,7 +70,7 @@ def test_from_start_to_a_small_file(tmp_path):
     other = build()
     lora(other, rank=2, alpha=4.0)
     load_trainable(other, file)
-    np.testing.assert_allclose(other.predict(X, verbose=0), after, atol=1e-6)
+    np.testing.assert_allclose(said(other, X), after, atol=1e-6)
     with pytest.raises(ValueError, match="does not fit.*other shapes have.*lora_kernel"):
         third = build()
         lora(third, rank=1)
@@ -85,7 +86,7 @@ def test_weights_are_saved_merged(tmp_path):
     model.save_weights(tmp_path / "all.weights.h5")
     plain = build(7)
     plain.load_weights(tmp_path / "all.weights.h5")
-    np.testing.assert_allclose(plain.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(said(plain, X), said(model, X), atol=1e-5)
 
 
 def test_gradients_are_those_of_the_product():
@@ -106,11 +107,11 @@ def test_gradients_are_those_of_the_product():
 def test_start_along_the_gradient():
     """Nothing changes, and the product of the singular vectors is the best of rank 2r."""
     model = build()
-    before = model.predict(X, verbose=0)
+    before = said(model, X)
     lora(model, rank=2, alpha=2.0, layers="q_dense")
     model.compile(Adam(0.01), "sparse_categorical_crossentropy")
     lora_ga(model, (X, Y))
-    np.testing.assert_allclose(model.predict(X, verbose=0), before, atol=1e-5)
+    np.testing.assert_allclose(said(model, X), before, atol=1e-5)
     found = values(model.variables)
     a = found["Transformer-0-MultiHeadSelfAttention/q_dense/lora_kernel_a"]
     b = found["Transformer-0-MultiHeadSelfAttention/q_dense/lora_kernel_b"]
@@ -156,3 +157,25 @@ def test_what_is_missing():
     assert any("Norm" in path for path in values(other.trainable_variables))
     with pytest.raises(ValueError, match="already"):
         lora(other)
+
+
+def test_checkpoints_hold_the_merged_matrices(tmp_path):
+    """Both formats, before and after merging; names are told by paths, not by the places of LoRA's own matrices."""
+    set_seed(2)
+    bert = build_transformer_model(SIZES, return_keras_model=False)
+    model = keras.models.Model(bert.inputs, bert.outputs)
+    lora(model, rank=2, layers="q_dense|o_dense")
+    for path, variable in {v.path: v for v in model.variables if "lora_kernel_b" in v.path}.items():
+        variable.assign(np.random.default_rng(len(path)).normal(size=variable.shape))
+    expected = said(model, X)
+    for name in ("un.ckpt", "un.safetensors", "merged.ckpt", "merged.weights.h5"):
+        if name.startswith("merged"):
+            merge_lora(model)
+        plain = build_transformer_model(SIZES, return_keras_model=False)
+        if name.endswith(".h5"):
+            model.save_weights(tmp_path / name)
+            plain.model.load_weights(tmp_path / name)
+        else:
+            bert.save_weights_as_checkpoint(tmp_path / name)
+            plain.load_weights_from_checkpoint(tmp_path / name)
+        np.testing.assert_allclose(said(plain.model, X), expected, atol=1e-5, err_msg=name)
