@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bert4keras2 import clue
@@ -95,8 +96,9 @@ def test_index():
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\S+)\]\((\S+)\) \| .+ \| .+ \|$", text, re.M)
     assert all(name == link for name, link in listed)
-    found = [path for kind in ("*.py", "clue/*.py", "fewclue/*.py", "pretrain/*.*") for path in EXAMPLES.glob(kind)]
-    found = {path.relative_to(EXAMPLES).as_posix() for path in found} - {"clue/common.py", "fewclue/common.py"}
+    kinds = ("*.py", "clue/*.py", "fewclue/*.py", "techniques/*.py", "attention/*.py", "pretrain/*.*")
+    found = {path.relative_to(EXAMPLES).as_posix() for kind in kinds for path in EXAMPLES.glob(kind)}
+    found -= {"clue/common.py", "fewclue/common.py"}
     assert sorted(name for name, _ in listed) == sorted(found)
 
 
@@ -174,6 +176,55 @@ def test_condition_is_learned(tmp_path):
     text = run("task_conditional_language_model.py", tmp_path, "--epochs", "15", "--samples", "2")
     own, other = map(float, re.search(r"with their class ([\d.]+), with the other class ([\d.]+)", text).groups())
     assert own < other - 0.1
+
+
+def by_complex_step(function, *at):
+    """Return the derivative of a function's first result by its state, exact to rounding: Im f(h + ih) / h."""
+    x, state, *rest = at
+    return function(x, state + 1e-30j, *rest)[0].imag / 1e-30
+
+
+def test_derivatives_of_recurrent_cells():
+    """The formulas for one number a cell, and the matrices for many, against derivatives of the cells themselves."""
+    names = runpy.run_path(str(EXAMPLES / "techniques" / "rnn_gradients.py"))
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        x, h, o = random.standard_normal(3)
+        w, u, b = random.standard_normal((3, 3))
+        for cell, rest in (
+            (names["simple"], (w[0], u[0], b[0])),
+            (names["lstm"], (o, w, u, b)),
+            (names["gru"], (w, u, b)),
+        ):
+            assert cell(x, h, *rest)[1] == pytest.approx(by_complex_step(cell, x, h, *rest), rel=1e-9, abs=1e-12)
+    c = np.linspace(-5, 5, 100001)
+    assert np.max(np.abs((1 - np.tanh(c) ** 2) * c)) == pytest.approx(0.448, abs=1e-3)
+    u = np.linspace(-40, 40, 100001)
+    assert np.max(np.abs((1 - np.tanh(0.3 * u) ** 2) * u)) == pytest.approx(0.448 / 0.3, abs=1e-2)
+    for kind in ("tanh", "gru", "lstm"):
+        step = names["recurrent_step"](kind, np.random.default_rng(1), 4)
+        x, state = random.standard_normal(4), random.standard_normal(8 if kind == "lstm" else 4)
+        moved = [step(x, state + 1e-30j * row)[0].imag / 1e-30 for row in np.eye(len(state))]
+        np.testing.assert_allclose(step(x, state)[1], moved, atol=1e-9, err_msg=kind)
+
+
+@pytest.mark.slow
+@pytest.mark.examples
+def test_entropic_autoencoder(tmp_path):
+    """With the entropy in its loss, codes are nearer to normal ones, and images of noise nearer to the data."""
+    pytest.importorskip("sklearn")
+    text = run("techniques/eae.py", tmp_path, "--epochs", "100")
+    entropies, told = (list(map(float, re.findall(rf"{name} ([\d.]+)", text))) for name in ("codes", "neighbours"))
+    assert entropies[1] > entropies[0] and told[1] < told[0]
+    assert (tmp_path / "eae.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+@pytest.mark.examples
+@pytest.mark.parametrize("objective", ["cosent", "contrastive", "triplet"])
+def test_sentence_vectors_gain(objective, tmp_path):
+    text = run("task_sentence_vectors.py", tmp_path, "--objective", objective)
+    assert float(re.search(r"rows: Spearman [\d.]+, ([+-][\d.]+)", text)[1]) > 0.02
 
 
 def test_sizes():

@@ -9,7 +9,7 @@ import numpy as np
 
 from bert4keras2.metrics.checks import f1, same_number, values
 
-__all__ = ["accuracy", "confusion", "macro_f1", "matthews", "multilabel_f1"]
+__all__ = ["accuracy", "best_threshold", "confusion", "macro_f1", "matthews", "multilabel_f1"]
 
 
 def accuracy(true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.ndarray) -> float:
@@ -24,6 +24,28 @@ def accuracy(true: Sequence[Any] | np.ndarray, predicted: Sequence[Any] | np.nda
     """
     right, found = values(true, predicted)
     return float(np.mean(right == found))
+
+
+def best_threshold(true: Sequence[bool] | np.ndarray, scores: Sequence[float] | np.ndarray) -> float:
+    """Return the threshold of scores that gives the highest F1: what is at least as high counts as found.
+
+    Args:
+        true: N times whether a sample is positive.
+        scores: N numbers.
+
+    Returns:
+        A number between two neighbouring scores, the lowest of the best ones.
+
+    Raises:
+        TypeError, ValueError: if the two cannot be compared.
+    """
+    right, found = values(true, scores)
+    order = np.argsort(-found, kind="stable")
+    ordered, hits = found[order].astype("float64"), np.cumsum(right[order].astype(bool))
+    ends = np.flatnonzero(np.append(ordered[:-1] != ordered[1:], True))  # equal scores are on one side
+    figures = 2 * hits[ends] / (ends + 1 + max(hits[-1], 1))
+    end = int(ends[len(figures) - 1 - int(np.argmax(figures[::-1]))])
+    return float((ordered[end] + (ordered[end + 1] if end + 1 < len(ordered) else ordered[end])) / 2)
 
 
 def confusion(

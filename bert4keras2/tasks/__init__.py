@@ -2,6 +2,7 @@
 
 from bert4keras2.tasks.choice import MultipleChoice
 from bert4keras2.tasks.classifier import TextClassifier
+from bert4keras2.tasks.conditional import ConditionalClassifier, task_condition
 from bert4keras2.tasks.folders.saving import load_task
 from bert4keras2.tasks.matcher import TextMatcher
 from bert4keras2.tasks.reader import SpanReader
@@ -11,6 +12,7 @@ from bert4keras2.tasks.tagger import EntityTagger
 from bert4keras2.tasks.task import Task
 
 __all__ = [
+    "ConditionalClassifier",
     "EntityTagger",
     "MultipleChoice",
     "Report",
@@ -22,4 +24,5 @@ __all__ = [
     "TextMatcher",
     "load_task",
     "read_rows",
+    "task_condition",
 ]

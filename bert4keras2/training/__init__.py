@@ -18,6 +18,7 @@ from bert4keras2.training.ascent import free_lb, pgd
 from bert4keras2.training.consistency import r_drop
 from bert4keras2.training.distillation import distill
 from bert4keras2.training.distribute import Distribution, distribute
+from bert4keras2.training.entropy import EntropyBonus, knn_entropy
 from bert4keras2.training.flooding import flooding
 from bert4keras2.training.freezing import LearningShare, freeze_encoder
 from bert4keras2.training.lora import lora, lora_ga, merge_lora, unmerge_lora
@@ -42,10 +43,12 @@ from bert4keras2.training.sentences import (
 )
 from bert4keras2.training.small_files import load_trainable, save_trainable
 from bert4keras2.training.step import LossTransform, TrainingStep
+from bert4keras2.training.task_gradients import normalize_task_gradients
 from bert4keras2.training.techniques import add_loss_transform, plain_training
 
 __all__ = [
     "Distribution",
+    "EntropyBonus",
     "LearningShare",
     "LossTransform",
     "TrainingStep",
@@ -64,12 +67,14 @@ __all__ = [
     "group_crossentropy",
     "hide_tokens",
     "in_batch_contrastive",
+    "knn_entropy",
     "load_peft",
     "load_trainable",
     "lora",
     "lora_ga",
     "matryoshka",
     "merge_lora",
+    "normalize_task_gradients",
     "pair_classifier",
     "mixup",
     "p_tuning",

@@ -19,6 +19,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "context", "passage",
     ),
     "second": ("second", "pair", "text_pair", "sentence2", "text_b", "text2", "hypothesis", "question2"),
+    "task": ("task", "task_name"),
     "negative": ("negative", "neg", "hard_negative"),
     "label": ("label", "labels", "class", "category", "score"),
     "entities": ("entities", "spans"),
