@@ -16,7 +16,8 @@ def blocks(page: str) -> list[str]:
 
 
 PAGES = ["models", "checkpoints", "training", "training_techniques", "decoding", "optimizers", "embeddings"]
-PAGES += ["generation", "new_family", "new_technique", "clue", "tasks", "pictures", "attention"]
+PAGES += ["generation", "new_family", "new_technique", "clue", "tasks", "pictures", "attention", "sentence_training"]
+PAGES += ["prompting"]
 
 
 @pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])

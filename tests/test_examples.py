@@ -99,7 +99,7 @@ def test_index():
     assert all(name == link for name, link in listed)
     kinds = ("*.py", "clue/*.py", "fewclue/*.py", "techniques/*.py", "attention/*.py", "pretrain/*.*")
     found = {path.relative_to(EXAMPLES).as_posix() for kind in kinds for path in EXAMPLES.glob(kind)}
-    found -= {"clue/common.py", "fewclue/common.py"}
+    found -= {f"{folder}/common.py" for folder in ("clue", "fewclue", "techniques", "attention")}
     assert sorted(name for name, _ in listed) == sorted(found)
 
 
@@ -218,6 +218,27 @@ def test_entropic_autoencoder(tmp_path):
     entropies, told = (list(map(float, re.findall(rf"{name} ([\d.]+)", text))) for name in ("codes", "neighbours"))
     assert entropies[1] > entropies[0] and told[1] < told[0]
     assert (tmp_path / "eae.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+@pytest.mark.examples
+def test_prompting(tmp_path):
+    """One in eight is chance; few rows help the words of labels more than a new head."""
+    accuracies = re.findall(r"accuracy ([\d.]+)", run("task_prompting.py", tmp_path))
+    zero, few, semi, head = map(float, accuracies)
+    assert zero > 0.4 and min(few, semi) > max(zero, head)
+
+
+@pytest.mark.slow
+def test_evidence_rows(tmp_path):
+    """The table of rows loads without running one, and prints what a results file holds."""
+    one = {"row": "STS-B, Spearman / SimCSE", "checkpoint": "tiny-zh", "limit": None}
+    base = {**one, "row": "STS-B, Spearman / vectors as they are", "seed": 0, "result": {"score": 0.6}}
+    results = [{**one, "seed": seed, "result": {"score": 0.7 + seed / 10, "step_ms": 5}} for seed in (0, 1)]
+    lines = [json.dumps(line, ensure_ascii=False) for line in (base, *results)]
+    (tmp_path / "techniques.jsonl").write_text("\n".join([*lines, '{"row": "half']), encoding="utf-8")
+    text = run("techniques/run.py", tmp_path, "--table", "--data", ".")
+    assert "| STS-B, Spearman | SimCSE | 0.7500 (0.7000 to 0.8000) | +0.1500 | 5 |  | 2 |" in text
 
 
 @pytest.mark.slow
