@@ -4,8 +4,8 @@
 
 Needs scikit-learn, whose 1,797 digits of 8 x 8 points are the images: 16 patches of 2 x 2 points stand among the tokens
 of "图 ... 上面写的是数字七。". Patches go in as they are, by one projection; positions have two axes, laid out by
-RoPE-Tie (kexue.fm/archives/10040 and 10352). The accuracy is how often the numeral is the likeliest next token, on digits that
-were held out; a tenth is luck.
+RoPE-Tie (kexue.fm/archives/10040 and 10352). The accuracy is how often the numeral is the likeliest next token, on
+digits that were held out; a tenth is luck.
 """
 
 from __future__ import annotations
