@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from bert4keras2.functional.functions import divisible_temporal_padding
+from bert4keras2.functional.functions import divisible_temporal_padding, wide
 
 __all__ = ["chunk_length", "earlier_chunks", "from_chunks", "to_chunks", "visible_sums"]
 
@@ -39,7 +39,7 @@ def earlier_chunks(x: Any) -> Any:
 
 
 def visible_sums(keys: Any, values: Any, visible: Any) -> Any:
-    """Return (..., D, U) in float32: the sum of k v^T over the visible positions.
+    """Return (..., D, U), in float32 at least: the sum of k v^T over the visible positions.
 
     Args:
         keys: (..., S, D).
@@ -50,4 +50,4 @@ def visible_sums(keys: Any, values: Any, visible: Any) -> Any:
         # A hidden position may hold anything, so it is replaced rather than multiplied by zero.
         shown = ops.expand_dims(visible, -1)
         keys, values = (ops.where(shown, x, ops.zeros_like(x)) for x in (keys, values))
-    return ops.cast(ops.matmul(ops.swapaxes(keys, -1, -2), values), "float32")
+    return wide(ops.matmul(ops.swapaxes(keys, -1, -2), values))

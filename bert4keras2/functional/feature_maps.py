@@ -56,7 +56,7 @@ def monomials(dim: int, order: int, kind: str = "taylor") -> tuple[np.ndarray, n
 def polynomial_features(x: Any, index: np.ndarray, weights: np.ndarray) -> Any:
     """Return the features (..., F) of x (..., D) whose factors and weights `monomials` gave."""
     extended = ops.concatenate([ops.ones_like(x[..., :1]), x], axis=-1)
-    found = ops.convert_to_tensor(weights.astype("float32"))
+    found = ops.cast(weights, x.dtype)
     for factor in index.T:
         found = found * ops.take(extended, ops.convert_to_tensor(factor.astype("int32")), axis=-1)
     return found

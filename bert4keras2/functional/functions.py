@@ -21,6 +21,7 @@ __all__ = [
     "root_mean_square",
     "sequence_masking",
     "sinusoidal_embeddings",
+    "wide",
 ]
 
 # Length at which the logits of "softmax_plus" keep their scale, and the length below which they stop shrinking.
@@ -30,6 +31,11 @@ SOFTMAX_PLUS_LENGTH, SOFTMAX_PLUS_FLOOR = 512, 16
 def most_negative(dtype: Any) -> float:
     """Return a finite value of `dtype` that a softmax turns into zero and that never overflows when added to."""
     return -3e4 if "float16" in str(dtype) and "bfloat16" not in str(dtype) else -1e30
+
+
+def wide(x):
+    """Return a tensor in float32, or in float64 if it is that: what sums and exponentials are computed in."""
+    return x if "float64" in str(x.dtype) else ops.cast(x, "float32")
 
 
 def align(tensor, axes: list[int], ndim: int | None = None):

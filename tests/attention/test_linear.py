@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from cases import build
@@ -14,13 +15,16 @@ from bert4keras2.models import attention_maps
 
 LENGTH, HEADS, SIZE = 9, 2, 4
 RANDOM = np.random.RandomState(0)
-X = RANDOM.standard_normal((2, LENGTH, 8)).astype("float32")
+# Keras computes in float64 on TensorFlow alone: on the others its result types are float32 at most.
+WIDE = keras.backend.backend() == "tensorflow"
+DTYPE, TOLERANCE = ("float64", 1e-10) if WIDE else ("float32", 2e-5)
+X = RANDOM.standard_normal((2, LENGTH, 8)).astype(DTYPE)
 REAL = np.arange(LENGTH)[None] < np.array([[9], [6]])
-ROTARY = tuple(f(np.arange(LENGTH)[None, :, None] * 0.3 ** np.arange(2)).astype("float32") for f in (np.sin, np.cos))
+ROTARY = tuple(f(np.arange(LENGTH)[None, :, None] * 0.3 ** np.arange(2)).astype(DTYPE) for f in (np.sin, np.cos))
 
 
 def made(cls, **options):
-    layer = cls(HEADS, SIZE, **options)
+    layer = cls(HEADS, SIZE, dtype=DTYPE, **options)
     layer.build((None, None, 8))
     for name in "qkvo":
         dense = getattr(layer, f"{name}_dense")
@@ -47,7 +51,7 @@ def turned(x):
 
 
 def merged(layer, x):
-    return numpy(layer.o_dense(x.swapaxes(1, 2).reshape(2, LENGTH, 8).astype("float32")))
+    return numpy(layer.o_dense(x.swapaxes(1, 2).reshape(2, LENGTH, 8).astype(DTYPE)))
 
 
 def features(layer, x, query):
@@ -110,13 +114,13 @@ def test_sums_are_the_weights_of_all_pairs(kernel, options, rotary):
         wanted = brute_force(layer, rotary)
         found, weights = layer(x, **inputs, return_weights=True)
         # Weights that may be negative divide by sums near 0: float32 loses digits there, and nowhere else.
-        np.testing.assert_allclose(numpy(found), wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
+        np.testing.assert_allclose(numpy(found), wanted, atol=TOLERANCE * max(1, np.abs(wanted).max()))
         shown = merged(layer, numpy(weights).astype("float64") @ projected(layer)[2])
-        np.testing.assert_allclose(shown, wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
+        np.testing.assert_allclose(shown, wanted, atol=TOLERANCE * max(1, np.abs(wanted).max()))
     segments = (np.arange(LENGTH)[None] >= np.array([[3], [5]])).astype("int32")
     found = layer(x, **inputs, segment_ids=ops.convert_to_tensor(segments))
     wanted = brute_force(layer, rotary, np.cumsum(segments, 1))
-    np.testing.assert_allclose(numpy(found), wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
+    np.testing.assert_allclose(numpy(found), wanted, atol=TOLERANCE * max(1, np.abs(wanted).max()))
 
 
 def test_polynomials_tend_to_the_exponential():
@@ -164,7 +168,7 @@ def test_landmarks_for_each_token_are_softmax_attention():
     wanted = numpy(exact(ops.convert_to_tensor(X), attention_mask=mask))
     layer = made(NystromAttention, landmarks=LENGTH, iterations=20)
     found, weights = layer(ops.convert_to_tensor(X), attention_mask=mask, return_weights=True)
-    np.testing.assert_allclose(numpy(found), wanted, atol=1e-3)
+    np.testing.assert_allclose(numpy(found), wanted, atol=1e-6 if WIDE else 1e-3)
     np.testing.assert_allclose(numpy(weights)[1, :, :, 6:], 0, atol=1e-6)
     layer = made(EfficientAttention)
     found, weights = layer(ops.convert_to_tensor(X), attention_mask=mask, return_weights=True)
@@ -173,7 +177,13 @@ def test_landmarks_for_each_token_are_softmax_attention():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("options", [{"attention": "linear", "model": "roformer"}, {"attention": "performer"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "linear", "model": "roformer"},
+        pytest.param({"attention": "performer"}, marks=pytest.mark.slow),
+    ],
+)
 def test_generation_keeps_a_constant_state(options):
     before, after = assert_cached_is_whole(tiny(**options, application="unilm"))
     assert_constant(before, after, 2)  # heads

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.chunks import chunk_length, earlier_chunks, from_chunks, to_chunks, visible_sums
-from bert4keras2.functional.functions import normalize_scores, rotate
+from bert4keras2.functional.functions import normalize_scores, rotate, wide
 from bert4keras2.functional.initializers import TruncatedNormal
 from bert4keras2.layers.base import (
     Layer,
@@ -173,12 +173,12 @@ class MixedChunkAttention(Layer):
 
     def _weights(self, query, key, shown, distance, dtype):
         """Return weights (..., T, S) of queries (..., T, D) and keys (..., S, D); distance is (..., T, S)."""
-        scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
+        scores = wide(ops.matmul(query, ops.swapaxes(key, -1, -2)))
         if self.attention_scale:
             scores = scores * self.key_size**-0.5
         if self.relative_bias:
             index = ops.clip(distance + self.chunk_size - 1, 0, 2 * self.chunk_size - 2)
-            scores = scores + ops.cast(ops.take(ops.convert_to_tensor(self.distance_bias), index), "float32")
+            scores = scores + ops.cast(ops.take(ops.convert_to_tensor(self.distance_bias), index), scores.dtype)
         return ops.cast(normalize_scores(scores, shown, self.normalization), dtype)
 
     def _global(self, query, key, value, seen: Visible):
@@ -237,12 +237,12 @@ class MixedChunkAttention(Layer):
         within = ops.logical_and(ops.logical_and(own // size == others // size, others <= own), shown)
         earlier = ops.logical_and(others // size < own // size, shown)
         local = ops.matmul(self._weights(query, key, within, others - own, dtype), value)
-        products = ops.cast(ops.matmul(linear_query, ops.swapaxes(linear_key, 1, 2)), "float32")
+        products = wide(ops.matmul(linear_query, ops.swapaxes(linear_key, 1, 2)))
         products = ops.where(earlier, products, ops.zeros_like(products))
-        total = ops.matmul(ops.cast(linear_query, "float32"), cache["sums"])
-        total = total + ops.matmul(products, ops.cast(value, "float32"))
+        total = ops.matmul(wide(linear_query), cache["sums"])
+        total = total + ops.matmul(products, wide(value))
         count = ops.expand_dims(cache["count"], 1) + ops.sum(ops.cast(earlier, "float32"), axis=-1)
-        mixed = local + ops.cast(total / ops.expand_dims(ops.maximum(count, 1), -1), dtype)
+        mixed = local + ops.cast(total / ops.cast(ops.expand_dims(ops.maximum(count, 1), -1), total.dtype), dtype)
         # The chunk of the last visible token is the open one now; what is visible before it is added to the sums.
         chunk = ops.maximum(chunk, ops.max(ops.where(new, positions, 0), axis=1) // size)
         over = ops.logical_and(visible, place // size < ops.expand_dims(chunk, 1))
@@ -276,4 +276,5 @@ class MixedChunkAttention(Layer):
 
 def _mean(sums: Any, count: Any, dtype: Any) -> Any:
     """Return sums (..., D, U) divided by counts (...), at least 1."""
-    return ops.cast(sums / ops.expand_dims(ops.expand_dims(ops.maximum(count, 1), -1), -1), dtype)
+    count = ops.cast(ops.expand_dims(ops.expand_dims(ops.maximum(count, 1), -1), -1), sums.dtype)
+    return ops.cast(sums / count, dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.functional.functions import normalize_scores
+from bert4keras2.functional.functions import normalize_scores, wide
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -113,7 +113,7 @@ class GatedMLP(Layer):
         gate = weighted_sum(weights, seen[0], attention_mask)
         gate = gate + ops.expand_dims(ops.take(ops.cast(self.mixing_bias, x.dtype), own), -1)
         if self.attention_size:
-            scores = ops.cast(ops.matmul(query, ops.swapaxes(seen[1], 1, 2)), "float32") * self.attention_size**-0.5
+            scores = wide(ops.matmul(query, ops.swapaxes(seen[1], 1, 2))) * self.attention_size**-0.5
             shown = None if attention_mask is None else attention_mask[:, 0]
             attended = ops.matmul(ops.cast(normalize_scores(scores, shown, "softmax"), x.dtype), seen[2])
             gate = gate + self.tiny_dense(attended)

@@ -10,7 +10,7 @@ from keras import ops
 
 from bert4keras2.functional import feature_maps
 from bert4keras2.functional.chunks import chunk_length, earlier_chunks, from_chunks, to_chunks, visible_sums
-from bert4keras2.functional.functions import rotate
+from bert4keras2.functional.functions import rotate, wide
 from bert4keras2.layers.base import register
 from bert4keras2.layers.mixing.projected import Projected
 from bert4keras2.layers.mixing.visibility import Visible, visibility
@@ -114,7 +114,7 @@ class LinearAttention(Projected):
         turned = (query, key)
         if rotary is not None and self.kernel in ("elu", "cosine"):
             turned = tuple(self._turned(x, rotary) for x in turned)
-        value = ops.cast(value, "float32")
+        value = wide(value)
         # The sum of the weights is what a value of 1 becomes.
         ones = ops.ones_like(value[..., :1])
         if turned[0] is query:
@@ -135,8 +135,8 @@ class LinearAttention(Projected):
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _features(self, x, query: bool):
-        """Return phi (B, H, T, F) of queries or keys (B, H, T, D), in float32."""
-        x = ops.cast(x, "float32")
+        """Return phi (B, H, T, F) of queries or keys (B, H, T, D), in float32 at least."""
+        x = wide(x)
         if self.kernel == "elu":
             return feature_maps.elu_features(x)
         if self.kernel == "cosine":
@@ -144,7 +144,7 @@ class LinearAttention(Projected):
         # Each takes half of what divides the scores.
         x = x * self.key_size**-0.25 if self.attention_scale else x
         if self.kernel == "performer":
-            return feature_maps.random_features(x, ops.convert_to_tensor(self.directions), query)
+            return feature_maps.random_features(x, ops.cast(self.directions, x.dtype), query)
         return feature_maps.polynomial_features(x, *self._monomials)
 
     def _turned(self, x, rotary):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.functional.functions import normalize_scores
+from bert4keras2.functional.functions import normalize_scores, wide
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -160,7 +160,7 @@ class FourierMixing(_Mixing):
     def call(self, x, attention_mask=None, mask=None):
         """Return (B, T, C) for x (B, T, C) and a mask (B, 1, 1, T) or (B, T), true at real tokens before padding."""
         dtype, real = x.dtype, _real(x, attention_mask, mask)
-        x = ops.cast(x, "float32")
+        x = wide(x)
         if real is not None:
             x = ops.where(ops.expand_dims(real, -1), x, ops.zeros_like(x))
         if self.length is not None:
@@ -172,10 +172,10 @@ class FourierMixing(_Mixing):
             return ops.cast(_transformed(x)[:, :size], dtype)
         if real is None:
             return ops.cast(_transformed(x), dtype)
-        count = ops.sum(ops.cast(real, "float32"), axis=1)
-        place = ops.arange(ops.shape(x)[1], dtype="float32")
+        count = ops.sum(ops.cast(real, x.dtype), axis=1)
+        place = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)
         cosine, sine = _waves(place, ops.reshape(ops.maximum(count, 1), (-1, 1, 1)))
-        channel = ops.arange(x.shape[-1], dtype="float32")
+        channel = ops.cast(ops.arange(x.shape[-1]), x.dtype)
         columns = _waves(channel, float(x.shape[-1]))
         mixed = ops.matmul(cosine, ops.matmul(x, columns[0])) - ops.matmul(sine, ops.matmul(x, columns[1]))
         return ops.cast(ops.where(ops.expand_dims(real, -1), mixed, ops.zeros_like(mixed)), dtype)
@@ -228,7 +228,7 @@ class ExternalAttention(_Mixing):
         """Return (B, T, C) for x (B, T, C) and a mask (B, 1, 1, T) or (B, T), true at real tokens."""
         shape, real = ops.shape(x), _real(x, attention_mask, mask)
         query = ops.reshape(self.q_dense(x), (*shape[:2], self.heads, x.shape[-1] // self.heads))
-        scores = ops.cast(ops.matmul(query, ops.cast(self.memory_keys, query.dtype)), "float32")  # (B, T, H, M)
+        scores = wide(ops.matmul(query, ops.cast(self.memory_keys, query.dtype)))  # (B, T, H, M)
         shown = None if real is None else real[:, :, None, None]
         weights = normalize_scores(scores, shown, "softmax", axis=1)
         weights = ops.cast(weights / (ops.sum(weights, axis=-1, keepdims=True) + 1e-9), query.dtype)

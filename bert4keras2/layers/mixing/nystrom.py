@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from bert4keras2.functional.functions import normalize_scores
+from bert4keras2.functional.functions import normalize_scores, wide
 from bert4keras2.layers.base import register
 from bert4keras2.layers.mixing.projected import Projected
 from bert4keras2.layers.mixing.visibility import visibility
@@ -82,7 +82,7 @@ class NystromAttention(Projected):
         left = ops.matmul(left, inverse)
         shown = ops.expand_dims(ops.expand_dims(tokens, 1), -1)
         value = ops.where(shown, value, ops.zeros_like(value))
-        mixed = ops.cast(ops.matmul(left, ops.matmul(right, ops.cast(value, "float32"))), value.dtype)
+        mixed = ops.cast(ops.matmul(left, ops.matmul(right, wide(value))), value.dtype)
         if self.convolution:
             mixed = mixed + self._convolved(value)
         output = self.merge(mixed)
@@ -90,7 +90,7 @@ class NystromAttention(Projected):
 
     @staticmethod
     def _softmax(query, key, shown):
-        scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
+        scores = wide(ops.matmul(query, ops.swapaxes(key, -1, -2)))
         return normalize_scores(scores, shown, "softmax")
 
     def _convolved(self, value):
@@ -121,7 +121,7 @@ class EfficientAttention(Projected):
     def call(self, x, attention_mask=None, rotary=None, mask=None, return_weights: bool = False):
         """Return (B, T, out_dim) for x (B, T, C), as `NystromAttention` does; positions turn queries and keys."""
         tokens = _tokens(x, attention_mask, mask)
-        query, key, value = (ops.cast(tensor, "float32") for tensor in self.project(x, rotary))
+        query, key, value = (wide(tensor) for tensor in self.project(x, rotary))
         query = ops.softmax(query, axis=-1)
         shown = ops.expand_dims(ops.expand_dims(tokens, 1), -1)
         key = normalize_scores(key, shown, "softmax", axis=2)

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from bert4keras2.functional.functions import normalize_scores
+from bert4keras2.functional.functions import normalize_scores, wide
 from bert4keras2.layers.base import register
 from bert4keras2.layers.mixing.places import check_length, columns_at, kept, places_of
 from bert4keras2.layers.mixing.projected import Projected
@@ -130,12 +130,12 @@ class SynthesizerAttention(Projected):
         total = None
         for number, kind in enumerate(self.kinds):
             if kind == "dot":
-                scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
+                scores = wide(ops.matmul(query, ops.swapaxes(key, -1, -2)))
                 scores = scores * self.key_size**-0.5 if self.attention_scale else scores
             else:
-                rows = ops.cast(getattr(self, f"_rows_{kind.removeprefix('fixed_')}")(x, query_places, kind), "float32")
+                rows = wide(getattr(self, f"_rows_{kind.removeprefix('fixed_')}")(x, query_places, kind))
                 scores = columns_at(rows, key_places)
-            scores = scores if share is None else scores * share[number]
+            scores = scores if share is None else scores * ops.cast(share[number], scores.dtype)
             total = scores if total is None else total + scores
         return total
 
