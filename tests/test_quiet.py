@@ -65,5 +65,6 @@ def test_examples_import_it_first(path):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names.append(node.module)
-    first = next(name for name in names if name.split(".")[0] in ("bert4keras2", "keras", "tensorflow", "common"))
-    assert first in ("bert4keras2.quiet", "common")  # those of CLUE share a module that begins with it
+    heavy = [name for name in names if name.split(".")[0] in ("bert4keras2", "keras", "tensorflow", "common")]
+    # Those of a folder share a module that begins with it; some need no Keras at all.
+    assert not heavy or heavy[0] in ("bert4keras2.quiet", "common")

@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
+from bert4keras2.backend import keras
 from bert4keras2.models import build_transformer_model
 from bert4keras2.optimizers import Adam
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 
-import keras
 import numpy as np
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
+from bert4keras2.backend import keras
 from bert4keras2.models import build_transformer_model
 from bert4keras2.optimizers import Adam
 from bert4keras2.snippets import mixed_positions, to_patches

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from common import Characters, arguments, build, masked, read_characters, right, spread, table, train, write
+
+from bert4keras2.backend import keras
 
 ROTARY = {"model": "roformer"}
 MODELS: dict[str, dict[str, Any]] = {

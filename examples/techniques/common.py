@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.backend import keras
 
 ROWS = {}  # name: Row, in the order of the table
