@@ -16,7 +16,7 @@ def blocks(page: str) -> list[str]:
 
 
 PAGES = ["models", "checkpoints", "training", "training_techniques", "decoding", "optimizers", "embeddings"]
-PAGES += ["generation", "new_family", "new_technique", "clue", "tasks"]
+PAGES += ["generation", "new_family", "new_technique", "clue", "tasks", "parameter_efficient"]
 
 
 @pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])
