@@ -17,7 +17,7 @@ def blocks(page: str) -> list[str]:
 
 PAGES = ["models", "checkpoints", "training", "training_techniques", "decoding", "optimizers", "embeddings"]
 PAGES += ["generation", "new_family", "new_technique", "clue", "tasks", "pictures", "attention", "sentence_training"]
-PAGES += ["prompting"]
+PAGES += ["prompting", "parameter_efficient"]
 
 
 @pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])

@@ -28,16 +28,11 @@ class Compiled:
         backend = keras.backend.backend()
         #: Whether each new shape costs a compilation.
         self.by_shape = backend == "jax" or (backend == "tensorflow" and jit_compile)
-        self._jit_compile, self._changes = jit_compile, -1
-        self._function: Any = None
+        signature = None if jit_compile else [((None, None), "int32") for _ in model.inputs]
+        self._function = compiled(self._forward, lambda: self.model.variables, jit_compile, signature)
 
     def __call__(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Return the model's output for int32 arrays (B, T)."""
-        changes = getattr(self.model, "structure_changes", 0)
-        if changes != self._changes:  # adapters and the like have come into the model
-            signature = None if self._jit_compile else [((None, None), "int32") for _ in self.model.inputs]
-            self._function = compiled(self._forward, lambda: self.model.variables, self._jit_compile, signature)
-            self._changes = changes
         tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
         return keras.ops.convert_to_numpy(self._function(*tensors))
 

@@ -9,7 +9,15 @@ import keras
 
 from bert4keras2.functional.live_values import call_with_live_values
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "structure_changed"]
+
+# How often layers have got or lost parts: what was compiled before shows what they were.
+_CHANGES = [0]
+
+
+def structure_changed() -> None:
+    """Let all that was compiled be compiled anew when it is next called: layers have got parts, as by LoRA."""
+    _CHANGES[0] += 1
 
 
 def compiled(
@@ -20,7 +28,8 @@ def compiled(
 ) -> Callable[..., Any]:
     """Return a function for inference that the backend compiles: by XLA, as a graph, or not at all.
 
-    The variables are read at each call, so that training between two calls counts.
+    The variables are read at each call, so that training between two calls counts; what has come into layers since
+    (adapters, LoRA's matrices) counts too.
 
     Args:
         function: of tensors (in any structure), which calls layers and returns tensors; it assigns to no variable.
@@ -29,6 +38,23 @@ def compiled(
         jit_compile: on TensorFlow, use XLA, which compiles for each set of shapes; otherwise a graph.
         signature: on TensorFlow, (shape, dtype) of each argument: one graph for all shapes that fit.
     """
+    made: list[Any] = [-1, None]
+
+    def call(*args: Any) -> Any:
+        if made[0] != _CHANGES[0]:
+            made[:] = _CHANGES[0], _for_backend(function, variables, jit_compile, signature)
+        return made[1](*args)
+
+    return call
+
+
+def _for_backend(
+    function: Callable[..., Any],
+    variables: Callable[[], Sequence[Any]],
+    jit_compile: bool,
+    signature: Sequence[Any] | None,
+) -> Callable[..., Any]:
+    """Return the function as the backend compiles it; arguments as for `compiled`."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

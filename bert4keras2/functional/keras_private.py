@@ -1,9 +1,9 @@
 """Every private name of Keras that the library uses, with its reason, so that a new Keras is looked at in one place.
 
 What other files need stands behind a function here. Names are overridden where a class has to answer to them:
-`_backend_apply_gradients` in optimizers/rules.py, `_purge_model_variables` and `_jax_state_synced` in
-training/jax_steps.py, `_maybe_symbolic_build` in training/model.py; `SeedGenerator.next` and `DataAdapter` are public
-in all but export.
+`_backend_apply_gradients` and `_get_variable_index` in optimizers/rules.py, `_purge_model_variables` and
+`_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` in training/model.py; `SeedGenerator.next` and
+`DataAdapter` are public in all but export.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ NAMES = {
     "_all_reduce_sum_gradients": "the sum of gradients over the replicas of tf.distribute",
     "_accumulated_gradients": "the sums of gradient_accumulation_steps",
     "_get_variable_index": "the place of a variable in an optimizer's lists",
+    "_trainable_variables_indices": "the same, without those that a rule moves by itself (LoRA in the optimizer)",
+    "_var_key": "by what an optimizer knows a variable",
     "keras.src...get_keras_mask": "the same of what JAX traces, which takes no attributes",
     "keras.src...in_stateless_scope": "whether a step on JAX runs, in which variables do not hold their values",
     "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
@@ -298,6 +300,29 @@ def accumulated(optimizer: Any, variables: list[Any]) -> list[Any]:
 def summed_over_replicas(optimizer: Any, pairs: list[tuple[Any, Any]]) -> list[Any]:
     """Return gradients of pairs (gradient, variable), each summed over the replicas of tf.distribute."""
     return [gradient for gradient, _ in optimizer._all_reduce_sum_gradients(pairs)]
+
+
+def update_besides(optimizer: Any, variables: list[Any], extra: list[Any], taken: list[Any]) -> dict[int, int]:
+    """Let an optimizer that has slots for some variables get gradients of others.
+
+    Args:
+        optimizer: built for all of `variables` but `taken`, then `extra`.
+        variables: which it gets gradients of.
+        extra: which it has slots for, and no gradients.
+        taken: which it gets gradients of, and has no slots for.
+
+    Returns:
+        {id of one of `extra`: its index}.
+    """
+    indices = optimizer._trainable_variables_indices
+    found = {id(variable): indices.pop(optimizer._var_key(variable)) for variable in extra}
+    for number, variable in enumerate(taken):
+        indices[optimizer._var_key(variable)] = len(variables) - len(taken) + len(extra) + number
+        if optimizer.gradient_accumulation_steps:
+            sums = optimizer.add_variable_from_reference(variable, name="gradient_accumulator")
+            optimizer._accumulated_gradients.append(sums)
+    optimizer._trainable_variables = variables
+    return found
 
 
 def step_counter(optimizer: Any) -> Any:

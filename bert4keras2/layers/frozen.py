@@ -31,6 +31,9 @@ class FrozenEncoder(Layer):
         self.encoder.trainable = False
 
     def build(self, input_shape=None):
+        # One by one: layers of a loaded model may have made theirs after it was frozen.
+        for variable in self.encoder.variables:
+            variable.trainable = False
         self.built = True
 
     def call(self, inputs):

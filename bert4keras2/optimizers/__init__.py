@@ -21,6 +21,7 @@ from bert4keras2.optimizers.factories import (
     extend_with_lazy_optimization_v2,
     extend_with_lookahead,
     extend_with_lookahead_v2,
+    extend_with_lora,
     extend_with_parameter_wise_lr,
     extend_with_parameter_wise_lr_v2,
     extend_with_piecewise_linear_lr,
@@ -61,6 +62,7 @@ __all__ = [
     "extend_with_parameter_wise_lr_v2",
     "extend_with_layerwise_decay",
     "extend_with_child_tuning",
+    "extend_with_lora",
 ]
 # Names of earlier releases are looked up in the table.
 __getattr__ = lookup(__name__)

@@ -12,6 +12,7 @@ from bert4keras2.optimizers.averaging import AveragedWeights, Lookahead, MovingA
 from bert4keras2.optimizers.child_tuning import ChildTuning
 from bert4keras2.optimizers.decay import WeightDecay
 from bert4keras2.optimizers.layerwise import LayerwiseDecay
+from bert4keras2.optimizers.low_rank import LowRank
 from bert4keras2.optimizers.rules import Composable, UpdateRule
 from bert4keras2.optimizers.scaling import LayerAdaptation, LazyRows, ParameterRates
 from bert4keras2.optimizers.schedules import Scheduled
@@ -29,6 +30,7 @@ RULES: dict[str, type[UpdateRule]] = {
     "parameter_wise_lr": ParameterRates,
     "layerwise_decay": LayerwiseDecay,
     "child_tuning": ChildTuning,
+    "lora": LowRank,
 }
 
 

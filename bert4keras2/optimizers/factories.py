@@ -27,6 +27,7 @@ __all__ = [
     "extend_with_parameter_wise_lr_v2",
     "extend_with_layerwise_decay",
     "extend_with_child_tuning",
+    "extend_with_lora",
 ]
 
 
@@ -79,6 +80,11 @@ def extend_with_layerwise_decay(BaseOptimizer: type, name: str | None = None) ->
 def extend_with_child_tuning(BaseOptimizer: type, name: str | None = None) -> type:
     """Return a class of optimizers that change a part of the weights only; see `ChildTuning`."""
     return extend(BaseOptimizer, "child_tuning", name)
+
+
+def extend_with_lora(BaseOptimizer: type, name: str | None = None) -> type:
+    """Return a class of optimizers that move matrices along products of thin ones; see `LowRank`."""
+    return extend(BaseOptimizer, "lora", name)
 
 
 extend_with_weight_decay_v2 = extend_with_weight_decay

@@ -57,8 +57,19 @@ class UpdateRule:
     def attach(self, optimizer: Any) -> None:
         """Change settings of an optimizer whose constructor has run."""
 
+    def besides(self, optimizer: Any, variables: list[Any]) -> list[tuple[Any, list[Any]]]:
+        """Return the variables that `move` changes, each with those that have slots in its place."""
+        return []
+
     def build(self, optimizer: Any, variables: list[Any]) -> None:
         """Create the slots of the rule."""
+
+    def takes(self, index: int) -> bool:
+        """Whether `move` changes a variable in place of the optimizer."""
+        return False
+
+    def move(self, optimizer: Any, index: int, variable: Any, gradient: Any, rate: Any) -> None:
+        """Change a variable that the rule takes."""
 
     def gradient(self, optimizer: Any, index: int, variable: Any, gradient: Any) -> Any:
         """Return the gradient of a variable that the optimizer gets to see."""
@@ -98,6 +109,8 @@ class Composable(RateName):
     # Set by the accumulation rule: `iterations` counts micro-steps outside of `apply` and updates inside.
     _counts_micro_steps = False
     step_change = None
+    # {id of a variable that is a rule's own: its index}
+    _besides: ClassVar[dict[int, int]] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name in GONE_FROM_OPTIMIZERS:
@@ -187,9 +200,22 @@ class Composable(RateName):
         """Create the slots of the optimizer and those of the rules."""
         if self.built:
             return
-        super().build(variables)
+        taken = [pair for rule in self._rules for pair in rule.besides(self, list(variables))]
+        if taken:
+            own = {id(variable) for variable, _ in taken}
+            rest = [variable for variable in variables if id(variable) not in own]
+            extra = [other for _, others in taken for other in others]
+            super().build([*rest, *extra])
+            self._besides = keras_private.update_besides(self, list(variables), extra, [one for one, _ in taken])
+            variables = [*rest, *extra, *(variable for variable, _ in taken)]
+        else:
+            super().build(variables)
         for rule in self._rules:
             rule.build(self, variables)
+
+    def _get_variable_index(self, variable) -> int:
+        found = self._besides.get(id(variable))
+        return super()._get_variable_index(variable) if found is None else found
 
     def apply(self, grads, trainable_variables=None) -> None:
         """Update the variables with their gradients."""
@@ -215,7 +241,10 @@ class Composable(RateName):
         for rule in self._rules:
             gradient = rule.gradient(self, index, variable, gradient)
         step = Step(self, index, variable, variable, gradient, rate)
-        if self.step_change is not None:
+        taker = next((rule for rule in self._rules if rule.takes(index)), None)
+        if taker is not None:
+            taker.move(self, index, variable, gradient, learning_rate)
+        elif self.step_change is not None:
             step.value = ops.convert_to_tensor(variable)
             change = self.step_change(step)
             for rule in rules:

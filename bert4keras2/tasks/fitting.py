@@ -80,6 +80,8 @@ def train(
         # What a model does not have (RMS normalization without weights) is not named: the optimizer would warn of it.
         paths = [variable.path for variable in task.model.trainable_variables]
         spared = [name for name in ("Norm", "bias") if any(name in path for path in paths)]
+        # As one pattern, of which a technique that freezes normalizations leaves a part.
+        spared = ["|".join(spared)] if spared else []
         optimizer = Adam(rate, weight_decay_rate=weight_decay, exclude_from_weight_decay=spared)
     elif learning_rate is not None:
         raise ValueError("an optimizer brings its own learning rate: pass either optimizer= or learning_rate=")

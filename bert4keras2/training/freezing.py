@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bert4keras2.functional import keras_private
+from bert4keras2.functional.compiled import structure_changed
 from bert4keras2.training.techniques import checked_model
 
 __all__ = [
@@ -110,5 +111,4 @@ def untrained(model: Any) -> None:
 def forget_compiled(model: Any) -> None:
     """Let a model compile its steps anew: what learns, and what is computed, has changed."""
     model.train_function = model.test_function = model.predict_function = None
-    # What else was compiled of the model, such as a task's predictions, looks at this.
-    object.__setattr__(model, "structure_changes", getattr(model, "structure_changes", 0) + 1)
+    structure_changed()  # tasks, encoders and generators have compiled functions of its layers
