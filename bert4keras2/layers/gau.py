@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.functions import rotate
-from bert4keras2.layers.attention import attend, classic_inputs, hide_keys, write_cache
+from bert4keras2.layers.attention import DIRECT, attend, classic_inputs, hide_keys, write_cache
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -42,6 +42,13 @@ class GatedAttentionUnit(Layer):
         attention_dropout: dropout rate of the weights; None or 0 for none.
         kernel_initializer: initializer of all kernels.
     """
+
+    direct_call = True
+
+    def called_directly(self, args, kwargs):
+        # Without dropout nothing depends on training, and with a mask that is given nothing on Keras' masks.
+        usual = kwargs.get("attention_mask") is not None and not self.attention_dropout
+        return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
 
     def __init__(
         self,
