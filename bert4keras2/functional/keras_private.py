@@ -135,6 +135,27 @@ def with_mask_of(tensor: Any, other: Any) -> Any:
     return tensor
 
 
+def torch_mask(tensor: Any) -> Any:
+    """Return the Keras mask that comes with a tensor of PyTorch, None without one."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def with_torch_mask(tensor: Any, mask: Any) -> Any:
+    """Return a tensor of PyTorch with a Keras mask, unless it has one."""
+    if getattr(tensor, "_keras_mask", None) is None:
+        tensor._keras_mask = mask
+    return tensor
+
+
+def asks_for_more(layer: Any) -> bool:
+    """Whether a call of a layer has to do more than its class' `call`: recomputation, quantization, regularizers."""
+    return bool(
+        getattr(layer, "_remat_mode", None)
+        or layer.activity_regularizer is not None
+        or getattr(layer, "quantization_mode", None) is not None
+    )
+
+
 def input_structure(model: Any) -> Any:
     """Return a functional model's symbolic inputs as it is called with them: one tensor, a list or a dict."""
     return getattr(model, "_inputs_struct", model.inputs)

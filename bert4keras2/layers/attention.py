@@ -17,6 +17,9 @@ from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["MultiHeadAttention", "attend"]
 
+# What attention layers of a model are called with, besides caches.
+DIRECT = {"attention_mask", "rotary", "bias", "relative"}
+
 # Shape legend: B batch, T query length, S key length, H heads, D head size, C width.
 
 
@@ -148,6 +151,15 @@ class MultiHeadAttention(Extensible):
         kernel_initializer: initializer of all kernels.
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
+
+    direct_call = True
+
+    def called_directly(self, args, kwargs):
+        # Without dropout nothing depends on training, and with a mask that is given nothing on Keras' masks.
+        usual = (
+            kwargs.get("attention_mask") is not None and not self.attention_dropout and not self.return_attention_scores
+        )
+        return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
 
     def __init__(
         self,

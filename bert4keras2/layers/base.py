@@ -11,11 +11,12 @@ from bert4keras2.functional.activations import get_activation, resolve_activatio
 from bert4keras2.functional.graph import NodeMethods
 from bert4keras2.functional.initializers import serialize_initializer
 from bert4keras2.functional.registry import register
+from bert4keras2.layers.direct import DirectCalls, InnerDense
 
 __all__ = ["Layer", "activation_config", "get_activation", "register", "resolve_activation", "serialize_initializer"]
 
 
-class Layer(NodeMethods, keras.layers.Layer):
+class Layer(DirectCalls, NodeMethods, keras.layers.Layer):
     """A Keras layer that passes its input's mask on and builds its child layers in `build`."""
 
     def __init__(self, **kwargs: Any):
@@ -33,7 +34,7 @@ class Layer(NodeMethods, keras.layers.Layer):
 
     def dense(self, name: str, units: int, input_dim: int, **kwargs: Any) -> keras.layers.Dense:
         """Create and build a Dense child called `name` for inputs of width `input_dim`."""
-        child = keras.layers.Dense(units, name=name, dtype=self.dtype_policy, **kwargs)
+        child = InnerDense(units, name=name, dtype=self.dtype_policy, **kwargs)
         child.build((None, input_dim))
         return child
 

@@ -29,6 +29,8 @@ class FeedForward(Extensible):
         kernel_initializer: initializer of all kernels.
     """
 
+    direct_call = True
+
     def __init__(
         self,
         units: int,

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.functions import rotate
-from bert4keras2.layers.attention import attend, unit_length, write_cache
+from bert4keras2.layers.attention import DIRECT, attend, unit_length, write_cache
 from bert4keras2.layers.base import (
     activation_config,
     get_activation,
@@ -46,6 +46,13 @@ class GatedAttentionUnit(Extensible):
         kernel_initializer: initializer of all kernels.
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
+
+    direct_call = True
+
+    def called_directly(self, args, kwargs):
+        # Without dropout nothing depends on training, and with a mask that is given nothing on Keras' masks.
+        usual = kwargs.get("attention_mask") is not None and not self.attention_dropout
+        return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
 
     def __init__(
         self,

@@ -7,17 +7,23 @@ from keras import ops
 
 from bert4keras2.functional.graph import NodeMethods
 from bert4keras2.functional.registry import register
+from bert4keras2.layers.direct import DirectCalls, is_plain_list
 
 __all__ = ["Add"]
 
 
 @register
-class Add(NodeMethods, keras.layers.Add):
+class Add(DirectCalls, NodeMethods, keras.layers.Add):
     """The sum of a list of tensors, masked where any of those that have a mask is.
 
     Keras' own layer drops the mask as soon as one tensor lacks one, and segment vectors have none: pooling, CRF and
     whatever else stands on top of a model would take padding for text.
     """
+
+    direct_call = True
+
+    def called_directly(self, args, kwargs):
+        return len(args) == 1 and not kwargs and is_plain_list(args[0]) and len({x.ndim for x in args[0]}) == 1
 
     def compute_mask(self, inputs, mask=None):
         known = [one for one in mask or [] if one is not None]

@@ -142,6 +142,8 @@ class LayerNormalization(ScaleOffset):
         **kwargs: those of `ScaleOffset`.
     """
 
+    direct_call = True
+
     def __init__(self, zero_mean: bool = True, unit_variance: bool = True, epsilon: float | None = None, **kwargs: Any):
         super().__init__(**take_old_arguments("LayerNormalization", kwargs), **kwargs)
         self.zero_mean, self.unit_variance = zero_mean, unit_variance
@@ -157,6 +159,11 @@ class LayerNormalization(ScaleOffset):
         return ops.cast(self._normalize(x, gamma, beta), dtype)
 
     def _normalize(self, x, gamma, beta):
+        plain = all(part is None or len(part.shape) == 1 for part in (gamma, beta))
+        if keras.backend.backend() == "torch" and self.zero_mean and self.unit_variance and plain:
+            import torch
+
+            return torch.nn.functional.layer_norm(x, x.shape[-1:], gamma, beta, self.epsilon)
         if self.zero_mean:
             x = x - ops.mean(x, axis=-1, keepdims=True)
         if self.unit_variance:

@@ -14,10 +14,10 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from rounds import child, in_turns, median_times, ratio
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"vocab_size": 21128, "hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 4}
@@ -80,29 +80,15 @@ def units(folder: str) -> dict:
 
 def measure(only: list[str], repeats: int) -> dict[str, float]:
     """Return the median seconds of each unit in this process."""
-    found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, run in units(folder).items():
-            if only and not any(word in name for word in only):
-                continue
-            run(), run()
-            times = []
-            for _ in range(repeats):
-                start = time.perf_counter()
-                run()
-                times.append(time.perf_counter() - start)
-            found[name] = statistics.median(times)
-    return found
+        return median_times(units(folder), only, repeats)
 
 
-def child(tree: str, arguments: argparse.Namespace) -> dict[str, float]:
+def measured(tree: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Measure one state of the code in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": tree, "KERAS_BACKEND": arguments.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, "--child", "--only", arguments.only, "--repeats", str(arguments.repeats)]
-    done = subprocess.run(command, env=environment, cwd=tree, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"measuring {tree} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    paths = f"{tree}:{Path(__file__).resolve().parent}"
+    command = [__file__, "--child", "--only", arguments.only, "--repeats", str(arguments.repeats)]
+    return child(command, {"PYTHONPATH": paths, "KERAS_BACKEND": arguments.backend}, tree)
 
 
 def main() -> None:
@@ -122,19 +108,17 @@ def main() -> None:
         tree = os.path.join(folder, "tree")
         subprocess.run(["git", "worktree", "add", "-q", "--detach", tree, arguments.revision], cwd=ROOT, check=True)
         try:
-            rounds = []
-            for number in range(arguments.rounds):
-                order = [tree, str(ROOT)] if number % 2 else [str(ROOT), tree]
-                found = {place: child(place, arguments) for place in order}
-                rounds.append((found[str(ROOT)], found[tree]))
+            before, now = arguments.revision, "now"
+            states = {now: str(ROOT), before: tree}
+            sides = {name: lambda at=at: measured(at, arguments) for name, at in states.items()}
+            rounds = in_turns(sides, arguments.rounds)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
     print(f"{arguments.backend}, {arguments.rounds} rounds: {arguments.revision}, now, now / {arguments.revision}")
-    for name in rounds[0][0]:
-        now, before = ([pair[k][name] for pair in rounds] for k in (0, 1))
-        ratio = statistics.median(a / b for a, b in zip(now, before, strict=True))
+    for name in rounds[0][now]:
+        seconds = [statistics.median(one[state][name] for one in rounds) for state in (before, now)]
         print(
-            f"{name:20} {1e3 * statistics.median(before):9.1f} ms {1e3 * statistics.median(now):9.1f} ms {ratio:6.3f}"
+            f"{name:20} {1e3 * seconds[0]:9.1f} ms {1e3 * seconds[1]:9.1f} ms {ratio(rounds, name, now, before):6.3f}"
         )
 
 

@@ -1,0 +1,82 @@
+"""Layers that are called with fewer steps of Python on PyTorch.
+
+There each call of a Keras layer looks through its arguments, opens scopes and sets attributes, which takes a quarter of
+a millisecond. A model of 12 blocks has 150 layers with those within layers, which is as much as the products of one
+short text take. Where nothing of it can matter, `call` is called at once; in all other cases Keras does as ever.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from bert4keras2.functional import keras_private
+
+__all__ = ["DirectCalls", "InnerDense"]
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Whether a value is a float32 tensor of PyTorch, of no subclass, in code that is run and not traced."""
+    import torch
+
+    return type(tensor) is torch.Tensor and tensor.dtype is torch.float32 and not torch.compiler.is_compiling()
+
+
+def _is_usual(layer: Any) -> bool:
+    """Whether a layer computes in float32 what its class says, and nothing is done about it elsewhere."""
+    return (
+        layer.built
+        and layer.compute_dtype == "float32"
+        and layer.variable_dtype == "float32"
+        and "call" not in vars(layer)
+        and not keras_private.asks_for_more(layer)
+    )
+
+
+class DirectCalls:
+    """`__call__` of layers whose class says in its own body, by `direct_call`, that it may be left out on PyTorch."""
+
+    #: Not inherited: a subclass may have another `call`.
+    direct_call = False
+
+    def called_directly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Return whether arguments of a call ask for nothing but `call`: one tensor here.
+
+        Args:
+            args: by position.
+            kwargs: by name, without `training`, which such layers do nothing with.
+        """
+        return len(args) == 1 and not kwargs and _is_plain(args[0])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if keras.backend.backend() != "torch" or not vars(type(self)).get("direct_call"):
+            return super().__call__(*args, **kwargs)
+        given = {name: value for name, value in kwargs.items() if name != "training"}
+        if not self.called_directly(args, given) or not _is_usual(self):
+            return super().__call__(*args, **kwargs)
+        output = self.call(*args, **given)
+        inputs = args[0]
+        several = isinstance(inputs, list | tuple)
+        masks = [keras_private.torch_mask(x) for x in inputs] if several else keras_private.torch_mask(inputs)
+        mask = self.compute_mask(inputs, masks)
+        return output if mask is None else keras_private.with_torch_mask(output, mask)
+
+
+class InnerDense(keras.layers.Dense):
+    """A Dense layer within another layer."""
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        usual = keras.backend.backend() == "torch" and not args and not kwargs and _is_plain(inputs)
+        if not usual or self.lora_enabled or not _is_usual(self):
+            return super().__call__(inputs, *args, **kwargs)
+        import torch
+
+        bias = None if self.bias is None else self.bias.value
+        output = torch.nn.functional.linear(inputs, self.kernel.value.t(), bias)
+        return output if self.activation is None else self.activation(output)
+
+
+def is_plain_list(value: Any) -> bool:
+    """Whether a value is a list of tensors that `DirectCalls` takes."""
+    return isinstance(value, list | tuple) and all(map(_is_plain, value))

@@ -1,0 +1,61 @@
+"""What benchmarks share: things timed in turns, each in a process of its own, medians, ratios round by round."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+__all__ = ["child", "in_turns", "median_times", "peak_memory", "ratio"]
+
+
+def median_times(units: dict[str, Callable[[], object]], only: Sequence[str], repeats: int) -> dict[str, float]:
+    """Return the median seconds of each function whose name has one of the words, after two calls that do not count."""
+    found = {}
+    for name, run in units.items():
+        if only and not any(word in name for word in only):
+            continue
+        run(), run()
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        found[name] = statistics.median(times)
+    return found
+
+
+def child(command: Sequence[str], environment: dict[str, str], folder: str | None = None) -> dict:
+    """Return what a process prints in its last line, as JSON; SystemExit with its errors if it fails."""
+    full = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    done = subprocess.run([sys.executable, *command], env=full, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def in_turns(sides: dict[str, Callable[[], dict]], rounds: int) -> list[dict[str, dict]]:
+    """Return, for each round, what each side measured; the order turns from round to round."""
+    found = []
+    for number in range(rounds):
+        order = list(sides) if number % 2 == 0 else list(sides)[::-1]
+        found.append({name: sides[name]() for name in order})
+    return found
+
+
+def ratio(rounds: Sequence[dict[str, dict]], row: str, above: str, below: str) -> float | None:
+    """Return the median over rounds of one side's time divided by another's; None where one has no such row."""
+    pairs = [(one[above].get(row), one[below].get(row)) for one in rounds]
+    found = [a / b for a, b in pairs if a and b]
+    return statistics.median(found) if found else None
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has had, in MiB."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (2**20 if sys.platform == "darwin" else 2**10)
