@@ -86,11 +86,16 @@ def test_every_option_is_checked() -> None:
     """An option of `Config` that is not a matter of structure has a rule: 'x' is no value of any but texts."""
     texts = {"normalization", "application", "prefix", "name", "with_pool", "with_mlm", "with_lm", "with_discriminator"}
     free = {"hidden_act", "final_activation", "layer_norm_cond_hidden_act"}
+    from bert4keras2.families.attention_options import TYPES
     from bert4keras2.families.config import OPTIONS, STRUCTURE
 
-    for name in sorted(OPTIONS - STRUCTURE - texts - free):
+    kinds = {*TYPES, "block"}
+    for name in sorted(OPTIONS - STRUCTURE - texts - free - kinds):
         with pytest.raises(CheckpointFormatError, match=name):
             check_values({name: "x"}, "this")
+    for name in kinds:  # which are looked at with the rest of a configuration
+        with pytest.raises(ValueError, match=f"{name}.*'x'"):
+            make_config("bert", FAMILIES["bert"], SIZES, {"application": "encoder", name: "x"})
     assert set(Config.__dataclass_fields__) == OPTIONS
 
 
