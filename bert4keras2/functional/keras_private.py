@@ -342,7 +342,7 @@ def update_besides(optimizer: Any, variables: list[Any], extra: list[Any], taken
         if optimizer.gradient_accumulation_steps:
             sums = optimizer.add_variable_from_reference(variable, name="gradient_accumulator")
             optimizer._accumulated_gradients.append(sums)
-    optimizer._trainable_variables = variables
+    vars(optimizer)["_trainable_variables"] = variables  # as an attribute they would become the optimizer's state
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.accumulation import Accumulation
 from bert4keras2.optimizers.averaging import AveragedWeights, Lookahead, MovingAverage
@@ -57,6 +58,20 @@ class Extended(Composable):
             for name, value in rule.options().items():
                 setattr(self, name, value)
         self.add_rules(*rules)
+
+    def build(self, variables) -> None:
+        """Create the slots, for what rules move themselves those of the variables in its place."""
+        pairs = [] if self.built else [pair for rule in self._rules for pair in rule.besides(self, list(variables))]
+        if not pairs:
+            super().build(variables)
+            return
+        # Not as an attribute that Keras sees: the model's variables are no state of the optimizer.
+        vars(self)["_taken"] = tuple(variable for variable, _ in pairs)
+        own = {id(variable) for variable in self._taken}
+        rest = [variable for variable in variables if id(variable) not in own]
+        extra = [other for _, others in pairs for other in others]
+        super().build([*rest, *extra])
+        self._besides = keras_private.update_besides(self, list(variables), extra, list(self._taken))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, and how the class is made."""

@@ -109,7 +109,8 @@ class Composable(RateName):
     # Set by the accumulation rule: `iterations` counts micro-steps outside of `apply` and updates inside.
     _counts_micro_steps = False
     step_change = None
-    # {id of a variable that is a rule's own: its index}
+    # Variables that a rule moves in place of the optimizer, and {id of one that is the rule's own: its index}.
+    _taken: tuple[Any, ...] = ()
     _besides: ClassVar[dict[int, int]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -200,18 +201,9 @@ class Composable(RateName):
         """Create the slots of the optimizer and those of the rules."""
         if self.built:
             return
-        taken = [pair for rule in self._rules for pair in rule.besides(self, list(variables))]
-        if taken:
-            own = {id(variable) for variable, _ in taken}
-            rest = [variable for variable in variables if id(variable) not in own]
-            extra = [other for _, others in taken for other in others]
-            super().build([*rest, *extra])
-            self._besides = keras_private.update_besides(self, list(variables), extra, [one for one, _ in taken])
-            variables = [*rest, *extra, *(variable for variable, _ in taken)]
-        else:
-            super().build(variables)
+        super().build(variables)
         for rule in self._rules:
-            rule.build(self, variables)
+            rule.build(self, [*variables, *self._taken])
 
     def _get_variable_index(self, variable) -> int:
         found = self._besides.get(id(variable))

@@ -66,5 +66,6 @@ def test_all_in_one_fit():
     # Adam's first steps are of one length whatever the gradient: a few small ones may change their sign.
     close = np.concatenate([np.abs(value - half[path]).ravel() for path, value in weights.items()])
     assert np.quantile(close, 0.95) < 2e-3
-    for name in ("fgm", "r_drop", "decay", "ema"):
+    # What is left out is the same on all backends; others than PyTorch compile each of these steps for seconds.
+    for name in ("fgm", "r_drop", "decay", "ema") if plain_keras.backend.backend() == "torch" else ():
         assert distance(weights, fitted(without=(name,))[1]) > 1e-3, name
