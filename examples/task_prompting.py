@@ -26,7 +26,7 @@ def load_samples(few):
     """Return a few labelled rows of each topic, 128 others, and texts whose labels are not looked at."""
     lines = [line.split("\t") for line in SAMPLES.read_text(encoding="utf-8").splitlines() if line]
     rows = [(text, label) for label, text in lines]  # each eight lines hold each topic once
-    return rows[: 8 * few], rows[512:], [text for text, _ in rows[8 * few : 512]]
+    return rows[: 8 * few], rows[512:], [text for text, _ in rows[8 * few : 8 * few + 160]]
 
 
 def load_file(path):

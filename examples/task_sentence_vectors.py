@@ -3,7 +3,7 @@
     python examples/task_sentence_vectors.py --objective cosent --checkpoint CHECKPOINT_FOLDER \
         --train sts-b-train.txt --valid sts-b-test.txt --output FOLDER
 
-Files have a text, a second one and a grade on each line, with tabs between. Without them there are 960 sample pairs of
+Files have a text, a second one and a grade on each line, with tabs between. Without them there are 640 sample pairs of
 sentences, which are graded by whether they are about the same topic; texts of the pairs that are evaluated are not
 learnt from. Without --checkpoint it starts from the small model in the package, `tiny-zh`. The folder is one of
 sentence-transformers.
@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--train", help="file of graded pairs")
     parser.add_argument("--valid", help="file of graded pairs to evaluate on")
     parser.add_argument("--widths", type=int, nargs="*", help="numbers of which vectors serve by themselves too")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--output", help="folder for the trained encoder")
@@ -77,8 +77,8 @@ def main():
         widths=args.widths,
         **dropout,
     )
-    train = file_pairs(args.train) if args.train else sample_pairs(0, 512, 960)
-    valid = file_pairs(args.valid) if args.valid else sample_pairs(512, 640, 480)
+    train = file_pairs(args.train) if args.train else sample_pairs(0, 512, 640)
+    valid = file_pairs(args.valid) if args.valid else sample_pairs(512, 640, 320)
     before = task.evaluate(valid)
     print(f"Before: Spearman {before.score:.4f} of {before.rows} pairs")
     rows = rows_of(train, args.objective, task)
