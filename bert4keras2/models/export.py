@@ -10,7 +10,9 @@ from typing import Any
 
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.loader import saved_arrays, table_for
+from bert4keras2.families.attention_options import saved_options
 from bert4keras2.families.huggingface import huggingface_config
+from bert4keras2.families.table import page
 from bert4keras2.files import write_text
 
 __all__ = ["save_config", "save_huggingface"]
@@ -94,6 +96,14 @@ def _warn(config: Any) -> None:
         warnings.warn(
             f"A config.json cannot say {', '.join(unsaid)}: transformers computes the model without it, and "
             "build_transformer_model needs the option again",
+            stacklevel=4,
+        )
+    own = page(config.family)
+    unknown = [] if own.own else list(saved_options(config, own.structure))
+    if unknown:
+        warnings.warn(
+            f"transformers knows nothing of {', '.join(unknown)}: it computes the model without, while "
+            "build_transformer_model reads them from config.json",
             stacklevel=4,
         )
     if config.stack == "seq2seq" and config.cross_position_bias:

@@ -165,6 +165,19 @@ def test_entropy_grows_slower_with_log_n():
     assert slopes[0] == pytest.approx(1, abs=0.05) and slopes[1] < 0.9
 
 
+@pytest.mark.backend
+def test_a_folder_says_what_it_was_built_with(tmp_path):
+    scaling = {"type": "ntk_mixed", "factor": 4}
+    transformer = tiny(model="roformer", rope_scaling=scaling)
+    with pytest.warns(UserWarning, match="transformers knows nothing of rope_scaling"):
+        transformer.save_pretrained(tmp_path)
+    again = build_transformer_model(str(tmp_path), return_keras_model=False)
+    assert again.config.rope_scaling == scaling
+    np.testing.assert_allclose(
+        run(again.model, [IDS, 0 * IDS])[0], run(transformer.model, [IDS, 0 * IDS])[0], atol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
