@@ -19,10 +19,22 @@ by_command = [pytest.mark.slow, pytest.mark.examples]
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+# Seconds that an example may take: what its index promises, where it is run by itself; among other tests, long enough
+# for machines that have much to do.
+LIMIT = {"by itself": 90, "among others": 600}
+limit = LIMIT["among others"]
+
+
+@pytest.fixture(autouse=True)
+def _limit(request, monkeypatch):
+    alone = request.node.get_closest_marker("examples") is not None
+    monkeypatch.setattr(sys.modules[__name__], "limit", LIMIT["by itself" if alone else "among others"])
+
+
 def run(script: str, folder: Path, *arguments: str) -> str:
-    """Return what an example prints, run in a folder of its own."""
+    """Return what an example prints, run in a folder of its own; one that takes too long fails."""
     command = [sys.executable, str(EXAMPLES / script), *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=limit)
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout
 
@@ -79,6 +91,16 @@ def test_fewclue(name, tmp_path):
     if name in least:
         method, score = least[name]
         assert figures[method] >= score
+
+
+@pytest.mark.slow
+@pytest.mark.examples
+def test_pictures(tmp_path):
+    """All pictures of the page, but those that need a browser."""
+    pytest.importorskip("matplotlib")
+    text = run("pictures.py", tmp_path)
+    drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    assert {"attention", "attribution", "confusion", "curve", "entities", "vectors"} <= drawn and "娱乐" in text
 
 
 @pytest.mark.slow
