@@ -5,18 +5,17 @@ from __future__ import annotations
 import keras as plain_keras
 import numpy as np
 import pytest
-from by_hand import LOSS, SIZES, Alternating
+from by_hand import LOSS, Alternating
 from keras import ops
 
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.callbacks import EMA
-from bert4keras2.models import build_transformer_model
 from bert4keras2.optimizers import Adam, extend_with_gradient_accumulation
 from bert4keras2.training import adversarial_training, layerwise_decay, r_drop
 
 pytestmark = pytest.mark.backend
 TOKENS = np.array([[2, 5, 6, 7, 3], [2, 8, 5, 3, 0], [2, 9, 9, 4, 3], [2, 4, 8, 3, 0]] * 2)
-X, Y = [TOKENS, np.zeros_like(TOKENS)], np.array([0, 1, 1, 0] * 2)
+Y = np.array([0, 1, 1, 0] * 2)
 
 
 def fitted(policy="float32", without=()):
@@ -24,13 +23,13 @@ def fitted(policy="float32", without=()):
     plain_keras.config.set_dtype_policy(policy)
     try:
         set_seed(4)
-        sizes = {**SIZES, "vocab_size": 12, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-        bert = build_transformer_model(sizes)
+        x = inputs = keras.layers.Input((None,), dtype="int32")
+        x = keras.layers.Embedding(12, 8, name="Embedding-Token")(x)
+        x = keras.layers.Dense(8, activation="tanh", name="Transformer-0-Dense")(x)
         # In place of dropout, which draws otherwise in half precision.
-        x = Alternating()(bert.output[:, 0])
-        model = keras.models.Model(
-            bert.inputs, keras.layers.Dense(2, activation="softmax", dtype="float32", name="head")(x)
-        )
+        x = Alternating()(keras.layers.GlobalAveragePooling1D()(x))
+        head = keras.layers.Dense(2, activation="softmax", dtype="float32", name="head")
+        model = keras.models.Model(inputs, head(x))
         optimizer = extend_with_gradient_accumulation(Adam)(0.01, grad_accum_steps=2)
         if policy == "mixed_float16":  # a scale that no step is left out for
             optimizer = plain_keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=64.0)
@@ -40,12 +39,12 @@ def fitted(policy="float32", without=()):
     if "fgm" not in without:
         adversarial_training(model, "Embedding-Token", 0.3)
     if "r_drop" not in without:
-        r_drop(model)
+        r_drop(model, 40.0)
     if "decay" not in without:
         layerwise_decay(model, 0.5)
     average = EMA(0.5)
     callbacks = [] if "ema" in without else [average]
-    losses = model.fit(X, Y, batch_size=2, epochs=2, shuffle=False, callbacks=callbacks, verbose=0).history["loss"]
+    losses = model.fit(TOKENS, Y, batch_size=2, epochs=2, shuffle=False, callbacks=callbacks, verbose=0).history["loss"]
     assert "ema" in without or average.updates == 4
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     assert int(ops.convert_to_numpy(inner.iterations)) == 8  # micro-batches
@@ -68,4 +67,4 @@ def test_all_in_one_fit():
     assert np.quantile(close, 0.95) < 2e-3
     # What is left out is the same on all backends; others than PyTorch compile each of these steps for seconds.
     for name in ("fgm", "r_drop", "decay", "ema") if plain_keras.backend.backend() == "torch" else ():
-        assert distance(weights, fitted(without=(name,))[1]) > 1e-3, name
+        assert distance(weights, fitted(without=(name,))[1]) > 4e-4, name
