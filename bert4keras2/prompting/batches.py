@@ -15,7 +15,9 @@ __all__ = ["arrays", "batches"]
 INPUTS = ("Input-Token", "Input-Segment", "Input-Position", "Input-Hidden")
 
 
-def arrays(rows: Sequence[dict[str, list[int]]], names: Sequence[str], pad: int, longest: int) -> list[np.ndarray]:
+def arrays(
+    rows: Sequence[dict[str, list[int]]], names: Sequence[str], pad: int, longest: int, hidden_multiple: int = 1
+) -> list[np.ndarray]:
     """Return the arrays of rows that a model takes.
 
     Args:
@@ -23,6 +25,7 @@ def arrays(rows: Sequence[dict[str, list[int]]], names: Sequence[str], pad: int,
         names: of the model's inputs.
         pad: id of padding.
         longest: length that is not exceeded by rounding up.
+        hidden_multiple: of the number of hidden places; while their number varies, a larger one means fewer shapes.
     """
     length = max(len(row["Input-Token"]) for row in rows)
     length = max(min(round_up(length, 16), longest), length)
@@ -31,7 +34,7 @@ def arrays(rows: Sequence[dict[str, list[int]]], names: Sequence[str], pad: int,
         key = next(key for key in INPUTS if name.endswith(key))
         if key == "Input-Hidden":
             hidden = [row[key] for row in rows]
-            found.append(sequence_padding(hidden, length=round_up(max(map(len, hidden)), 2) or 2))
+            found.append(sequence_padding(hidden, length=round_up(max(1, *map(len, hidden)), hidden_multiple)))
             continue
         if key == "Input-Position":
             given = [[*row.get(key, range(len(row["Input-Token"])))] for row in rows]

@@ -160,7 +160,7 @@ class PromptClassifier(Task):
             )
             rows.append({"Input-Token": found, "Input-Hidden": [*places, *others]})
             labels.append([*tokens, *(ids[place] for place in others)])
-        x = arrays(rows, self._names, self._cutter.pad, self.maxlen)
+        x = arrays(rows, self._names, self._cutter.pad, self.maxlen, hidden_multiple=8)
         y = np.full(x[-1].shape, -1, "int32")
         for row, own in enumerate(labels):
             y[row, : len(own)] = own

@@ -72,7 +72,7 @@ def test_codes_become_normal():
     model.compile(own_keras.optimizers.Adam(0.03))
     rows = np.arange(128)[:, None]
     losses = model.fit(rows, batch_size=128, epochs=25, verbose=0).history["loss"]
-    assert -losses[0] < 2.6 and -losses[-1] > -losses[0] + 0.15, "uniform: log 12 = 2.48; normal: 2.84"
+    assert losses[-1] < losses[0] - 0.1, "uniform: log 12 = 2.48; normal: 2.84; of so few samples 0.2 more"
     z = ops.convert_to_numpy(model(rows, training=True))
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(z.std(0), 1, atol=1e-2)
