@@ -41,12 +41,16 @@ def assert_cached_is_whole(transformer: Any, atol: float = 1e-5) -> Any:
         found.append(scores[:, 0])
     scores, cache = engine.step(cache, new[:, 3:], np.repeat(segments, 2, 1), 3)
     found += [scores[:, 0], scores[:, 1]]
+    inputs = [np.zeros((2, 14), "int32"), np.zeros((2, 14), "int32")]
     for row, prompt in enumerate(PROMPTS):
-        ids = np.array([[*prompt, *new[row]]])
-        whole = run(transformer.model, [ids, (np.arange(ids.shape[1])[None] >= len(prompt)) * unilm])[-1]
+        inputs[0][row, : len(prompt) + 5] = [*prompt, *new[row]]
+        inputs[1][row, len(prompt) : len(prompt) + 5] = unilm
+    whole = run(transformer.model, inputs)[-1]
+    for row, prompt in enumerate(PROMPTS):
         scores = np.stack([step[row] for step in found])
         scores = np.exp(scores - scores.max(-1, keepdims=True))
-        np.testing.assert_allclose(scores / scores.sum(-1, keepdims=True), whole[0, len(prompt) - 1 :], atol=atol)
+        wanted = whole[row, len(prompt) - 1 : len(prompt) + 5]
+        np.testing.assert_allclose(scores / scores.sum(-1, keepdims=True), wanted, atol=atol)
     return before, cache
 
 

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.backend
 IDS = np.array([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
 
 
-@pytest.mark.parametrize("name", ["bert-lm", "gau_alpha-encoder", "albert-unilm"])
+@pytest.mark.parametrize(
+    "name", ["bert-lm", *(pytest.param(n, marks=pytest.mark.breadth) for n in ("gau_alpha-encoder", "albert-unilm"))]
+)
 def test_maps_are_what_the_layers_use(name):
     transformer = build(name)
     config = transformer.config
@@ -34,6 +36,7 @@ def test_maps_are_what_the_layers_use(name):
     assert maps.real.tolist() == (IDS > 0).tolist()
 
 
+@pytest.mark.breadth
 def test_weights_give_the_output_of_a_layer():
     """Values mixed by the map are what the next projection sees: taken apart by hand for one layer."""
     transformer = build("bert-encoder", num_hidden_layers=1)
@@ -48,6 +51,7 @@ def test_weights_give_the_output_of_a_layer():
     np.testing.assert_allclose(mixed @ by_name["o_dense/kernel"] + by_name["o_dense/bias"], out, atol=1e-5)
 
 
+@pytest.mark.breadth
 def test_two_stacks_and_models_on_top():
     maps = attention_maps(build("t5.1.0"), [IDS, IDS[:, :3]])
     shapes = {name.split("-", 2)[0] + name[-15:]: w.shape for name, w in maps.weights.items()}

@@ -8,7 +8,13 @@ import pytest
 from cases import run
 from generating import assert_cached_is_whole, assert_constant, assert_rows_alone, tiny
 
-from bert4keras2.layers import GatedAttentionUnit, MixedChunkAttention
+from bert4keras2.layers import (
+    FourierMixing,
+    GatedAttentionUnit,
+    LinearAttention,
+    MixedChunkAttention,
+    NystromAttention,
+)
 from bert4keras2.models import build_transformer_model
 
 pytestmark = pytest.mark.backend
@@ -121,6 +127,7 @@ def test_generation_by_a_cache_that_does_not_grow(application):
     assert_constant(before, after, 24)  # a chunk, or a width
 
 
+@pytest.mark.breadth
 def test_a_row_alone_and_a_folder(tmp_path):
     transformer = tiny(**TINY)
     assert_rows_alone(transformer)
@@ -134,6 +141,10 @@ def test_a_row_alone_and_a_folder(tmp_path):
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="attention_mask is .* true at real tokens"):
         layer()(*tensors(X), attention_mask=tensors(np.ones((2, 1, LENGTH, LENGTH), bool))[0])
+    inputs = keras.Input((None, 8)), keras.Input((1, None, None), dtype="bool")
+    for each in (layer(), LinearAttention(2, 4), FourierMixing(), NystromAttention(2, 4)):
+        with pytest.raises(ValueError, match="Several texts in a row need another one"):
+            each(inputs[0], attention_mask=inputs[1])  # before there is any number
     with pytest.raises(ValueError, match="block is 'attention', .*not 'flush'; did you mean 'flash'"):
         tiny(**{**TINY, "model": "gau_alpha", "block": "flush"})
     with pytest.raises(ValueError, match="block='flash' takes rotary positions.*bert has absolute|chunk"):

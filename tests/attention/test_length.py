@@ -102,12 +102,16 @@ OPTIONS = [
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("options", OPTIONS, ids=["roformer", "gau_alpha"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(OPTIONS[0], id="roformer"), pytest.param(OPTIONS[1], id="gau_alpha", marks=pytest.mark.breadth)],
+)
 def test_generation(options):
     assert_cached_is_whole(tiny(**options))
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 def test_options_at_load_time_leave_the_weights_as_they_are(golden):
     folder = golden / "models" / "roformer_encoder"
     options = {"config_path": str(folder / "config.json"), "checkpoint_path": str(folder / "model.ckpt")}
@@ -122,6 +126,7 @@ def test_options_at_load_time_leave_the_weights_as_they_are(golden):
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 def test_log_n_key_norm_and_windows():
     # In training it is softmax_plus by another name, with its floor of 16 keys.
     scores = {"model": "roformer", "log_n": {"type": "train", "length": 512}}
@@ -166,6 +171,7 @@ def test_entropy_grows_slower_with_log_n():
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 def test_a_folder_says_what_it_was_built_with(tmp_path):
     scaling = {"type": "ntk_mixed", "factor": 4}
     transformer = tiny(model="roformer", rope_scaling=scaling)

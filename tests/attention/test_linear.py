@@ -98,12 +98,14 @@ KERNELS = [
     ("cosine", {}, False),
     ("performer", {"features": 10}, True),
     ("taylor", {"order": 4}, False),
-    ("limit", {"order": 2}, True),
+    pytest.param("limit", {"order": 2}, True, marks=pytest.mark.breadth),
 ]
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize(("kernel", "options", "rotary"), KERNELS, ids=[k for k, *_ in KERNELS])
+@pytest.mark.parametrize(
+    ("kernel", "options", "rotary"), KERNELS, ids=["elu", "cosine", "performer", "taylor", "limit"]
+)
 def test_sums_are_the_weights_of_all_pairs(kernel, options, rotary):
     inputs = {"attention_mask": ops.convert_to_tensor(REAL)}
     if rotary:
@@ -190,12 +192,14 @@ def test_generation_keeps_a_constant_state(options):
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 @pytest.mark.parametrize("attention", [{"type": "nystrom", "landmarks": 4, "convolution": 3}, "efficient", "taylor"])
 def test_a_row_alone(attention):
     assert_rows_alone(tiny(attention=attention))
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 def test_softmax_checkpoints_fit_and_directions_are_kept(tmp_path):
     transformer = build("bert-encoder")
     transformer.save_weights_as_checkpoint(str(tmp_path / "model.ckpt"))

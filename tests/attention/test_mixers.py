@@ -65,17 +65,19 @@ SYNTHESIZER = {"type": "synthesizer", "kinds": ["random", "factorised_dense", "d
 @pytest.mark.parametrize(
     "options",
     [
-        {"attention": SYNTHESIZER, "model": "roformer", "application": "unilm"},
-        {"model": "amlp", "application": "unilm"},
-        {"model": "resmlp", "application": "lm", "layer_scale": 0.5},
+        pytest.param({"attention": SYNTHESIZER, "model": "roformer", "application": "unilm"}, id="synthesizer"),
+        pytest.param({"model": "amlp", "application": "unilm"}, id="amlp", marks=pytest.mark.breadth),
+        pytest.param(
+            {"model": "resmlp", "application": "lm", "layer_scale": 0.5}, id="resmlp", marks=pytest.mark.breadth
+        ),
     ],
-    ids=["synthesizer", "amlp", "resmlp"],
 )
 def test_generation(options):
     assert_cached_is_whole(tiny(**options))
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 @pytest.mark.parametrize("model", ["fnet", "gmlp", "mlp_mixer", "resmlp"])
 def test_a_row_alone_and_a_folder(model, tmp_path):
     transformer = tiny(model=model, with_mlm="linear")
@@ -189,6 +191,7 @@ def test_what_cannot_be_is_refused(options, message):
 
 
 @pytest.mark.backend
+@pytest.mark.breadth
 def test_a_text_longer_than_the_places():
     ids = np.ones((1, 21), int)
     for model in ("gmlp", "mlp_mixer"):

@@ -18,7 +18,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
-from bert4keras2.layers.mixing.visibility import Visible, visibility
+from bert4keras2.layers.mixing.visibility import Visible, refuse_pairs, visibility
 from bert4keras2.layers.normalization import ScaleOffset
 
 __all__ = ["MixedChunkAttention"]
@@ -259,7 +259,8 @@ class MixedChunkAttention(Layer):
             "values": ops.matmul(pick, value),
         }
 
-    def compute_output_spec(self, x, **kwargs):
+    def compute_output_spec(self, x, attention_mask=None, **kwargs):
+        refuse_pairs(attention_mask)
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class LinearAttention(Projected):
             kernel_initializer.
     """
 
+    by_token = True
+
     def __init__(
         self,
         heads: int,

@@ -19,7 +19,7 @@ from bert4keras2.layers.base import (
 )
 from bert4keras2.layers.mixing.gmlp import mixing_weights
 from bert4keras2.layers.mixing.places import check_length, kept, places_of, weighted_sum
-from bert4keras2.layers.mixing.visibility import visibility
+from bert4keras2.layers.mixing.visibility import refuse_pairs, visibility
 
 __all__ = ["ExternalAttention", "FourierMixing", "LinearMixing", "TokenMLP"]
 
@@ -31,8 +31,11 @@ class _Mixing(Layer):
 
     stored_by_path = True
     has_weights = False  # attention_maps() has nothing to show
+    by_token = True  # whether its mask tells of tokens rather than of pairs
 
-    def compute_output_spec(self, x, **kwargs):
+    def compute_output_spec(self, x, attention_mask=None, **kwargs):
+        if self.by_token:
+            refuse_pairs(attention_mask)
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
 
@@ -106,6 +109,8 @@ class LinearMixing(_Mixing):
         max_length: N; shorter texts use the first rows and columns.
         kernel_initializer: initializer of the matrix.
     """
+
+    by_token = False
 
     def __init__(self, max_length: int = 512, kernel_initializer: Any = "glorot_uniform", **kwargs: Any):
         super().__init__(**kwargs)

@@ -37,6 +37,8 @@ class NystromAttention(Projected):
         **kwargs: those of `Projected`.
     """
 
+    by_token = True
+
     def __init__(
         self,
         heads: int,
@@ -113,6 +115,8 @@ class EfficientAttention(Projected):
     Args:
         **kwargs: those of `Projected`.
     """
+
+    by_token = True
 
     def build(self, input_shape):
         self.build_projections(input_shape)

@@ -9,6 +9,7 @@ from keras import ops
 
 from bert4keras2.functional.functions import rotate
 from bert4keras2.layers.base import Layer, serialize_initializer
+from bert4keras2.layers.mixing.visibility import refuse_pairs
 
 __all__ = ["Projected"]
 
@@ -26,6 +27,7 @@ class Projected(Layer):
         kernel_initializer: initializer of all kernels.
     """
 
+    by_token = False  # whether its mask tells of tokens rather than of pairs
     stored_by_path = True  # those of its variables that softmax attention does not have
 
     def __init__(
@@ -73,7 +75,9 @@ class Projected(Layer):
         x = ops.swapaxes(x, 1, 2)
         return self.o_dense(ops.reshape(x, (*ops.shape(x)[:2], self.heads * self.head_size)))
 
-    def compute_output_spec(self, x, **kwargs):
+    def compute_output_spec(self, x, attention_mask=None, **kwargs):
+        if self.by_token:
+            refuse_pairs(attention_mask)
         return keras.KerasTensor((*x.shape[:-1], self.out_dim), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
