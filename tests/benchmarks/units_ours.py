@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import tempfile
 import time
 
-STARTED = time.perf_counter()
-
-import numpy as np  # noqa: E402
-from rounds import median_times, peak_memory  # noqa: E402
-from workloads import FORWARDS, SCALES, ids_of, texts_of, vocabulary_of  # noqa: E402
+import numpy as np
+from rounds import median_times, peak_memory
+from workloads import FORWARDS, SCALES, ids_of, texts_of, vocabulary_of
 
 
-def units(scale, texts: list[tuple[str, int]], folder: str) -> dict:
+def units(scale, texts: list[tuple[str, int]], folder: str, with_onnx: bool) -> dict:
     """Return {row: a function that does one thing}, and of what happens once the seconds it took."""
     start = time.perf_counter()
     from bert4keras2 import build_transformer_model, load_tokenizer, set_seed
@@ -58,12 +57,10 @@ def units(scale, texts: list[tuple[str, int]], folder: str) -> dict:
     vectors = SentenceEncoder.load(folder, maxlen=128)
     found["vector of one text"] = lambda: vectors.encode(sentences[0])
     found["texts to vectors"] = lambda: vectors.encode(sentences, progress=False)
-    try:
+    if with_onnx and importlib.util.find_spec("tf2onnx") is not None:
         by_onnx = SentenceEncoder.load(folder, maxlen=128, engine="onnx")
         found["texts to vectors, ONNX"] = lambda: by_onnx.encode(sentences, progress=False)
         found["vector of one text, ONNX"] = lambda: by_onnx.encode(sentences[0])
-    except ImportError:
-        pass
     classifier = keras.models.Model(encoder.inputs, keras.layers.Dense(2, activation="softmax")(encoder.output[:, 0]))
     classifier.compile(Adam(1e-5), "sparse_categorical_crossentropy")
     batch, labels = ids_of(scale, 16, 128), np.arange(16) % 2
@@ -93,7 +90,8 @@ def main() -> None:
     scale = SCALES[given.scale]
     only = [word for word in given.only.split(",") if word]
     with tempfile.TemporaryDirectory() as folder:
-        found = units(scale, texts_of(scale, given.texts), folder)
+        with_onnx = not only or any(word in "texts to vectors of one text, ONNX" for word in only)
+        found = units(scale, texts_of(scale, given.texts), folder, with_onnx)
         once = {name: value for name, value in found.items() if isinstance(value, float)}
         once = {name: value for name, value in once.items() if not only or any(word in name for word in only)}
         several = {name: run for name, run in found.items() if name not in once and not isinstance(run, float)}
