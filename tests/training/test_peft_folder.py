@@ -46,10 +46,11 @@ def test_what_is_written_is_read(tmp_path):
         a, b = reader.read(f"{QUERY}A.weight"), reader.read(f"{QUERY}B.weight")
         assert len(list(reader.names())) == 6
     # peft: x W' + alpha / r * (x A') B', with matrices as PyTorch stores them.
-    np.testing.assert_allclose((b @ a).T, ops.convert_to_numpy(ops.matmul(layer.lora_kernel_a, layer.lora_kernel_b)))
+    product = ops.convert_to_numpy(ops.matmul(layer.lora_kernel_a, layer.lora_kernel_b))
+    np.testing.assert_allclose((b @ a).T, product, atol=1e-5)
     other = build()
     load_peft(other, tmp_path)
-    np.testing.assert_allclose(said(other, X), expected, atol=1e-6)
+    np.testing.assert_allclose(said(other, X), expected, atol=1e-5)
     merge_lora(other)
     save_peft(other, tmp_path / "again", task_type="SEQ_CLS")
     with SafetensorsReader(str(tmp_path / "again" / "adapter_model.safetensors")) as reader:
