@@ -20,7 +20,7 @@ from bert4keras2.families.config import read_config
 from bert4keras2.files import read_json, write_text
 from bert4keras2.models import build_transformer_model
 from bert4keras2.models.export import save_huggingface
-from bert4keras2.tasks.folders.kinds import KINDS
+from bert4keras2.tasks.folders.kinds import KINDS, find_kind
 from bert4keras2.tokenizers import load_tokenizer
 from bert4keras2.tokenizers.folder import save_tokenizer
 
@@ -130,7 +130,7 @@ def _our_own(folder: str, path: str) -> Saved:
     number = said.get("format")
     if isinstance(number, int) and number > FORMAT:
         raise CheckpointFormatError(f"{path} is of a newer version of bert4keras2 (format {number}): update it")
-    if kind not in KINDS or not all(isinstance(part, dict) for part in parts):
+    if find_kind(kind) is None or not all(isinstance(part, dict) for part in parts):
         raise CheckpointFormatError(f"{path} describes no task: 'task' is {kind!r}, expected one of {', '.join(KINDS)}")
     labels = None
     if KINDS[kind].labelled:
