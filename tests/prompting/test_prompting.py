@@ -16,7 +16,7 @@ from bert4keras2.prompting import (
     Verbalizer,
     soft_positions,
 )
-from bert4keras2.tasks import RowError, read_rows
+from bert4keras2.tasks import RowError, load_task, read_rows
 from bert4keras2.tokenizers import Tokenizer, save_vocab
 
 pytestmark = pytest.mark.backend
@@ -123,7 +123,7 @@ def test_few_rows_are_learnt(folder, tmp_path):
     report = task.evaluate(rows)
     assert report.score >= 0.85
     task.save(tmp_path / "saved")
-    again = PromptClassifier.load(tmp_path / "saved")
+    again = load_task(tmp_path / "saved")
     texts = [text for text, _ in rows[:6]]
     np.testing.assert_allclose(again.log_probabilities(texts), task.log_probabilities(texts), atol=1e-4)
     with pytest.raises(RowError, match="label '中评' is none of the 2 labels"):
