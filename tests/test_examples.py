@@ -54,7 +54,7 @@ def test_basic_classification(tmp_path):
 @pytest.mark.parametrize(
     ("name", "least"),
     [
-        ("iflytek", 0.6),
+        pytest.param("iflytek", 0.6, marks=by_command),
         pytest.param("tnews", 0.6, marks=by_command),
         pytest.param("afqmc", None, marks=by_command),
         pytest.param("cmnli", None, marks=by_command),
@@ -148,12 +148,21 @@ def test_tnews_files(tmp_path):
         ("basic_masked_language_model.py", [], "度 0."),
         ("basic_sentence_embeddings.py", [], "Nearest samples"),
         ("basic_gen_synonyms.py", ["--samples", "8", "--show", "3", "--maxlen", "8"], "mean nothing"),
-        ("basic_gibbs_sampling.py", ["--steps", "20", "--burn-in", "5", "--masks", "8"], "step 20"),
-        ("basic_constrained_decoding.py", [], "arbitrary"),
-        ("basic_constrained_decoding.py", ["--beams", "2"], "arbitrary"),
-        ("basic_dialogue.py", ["--epochs", "1", "你好"], "tiny"),
-        ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8"], "ROUGE-L"),
-        ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8", "--model", "t5_pegasus"], "tiny"),
+        *(
+            pytest.param(*row, marks=by_command)
+            for row in (
+                ("basic_gibbs_sampling.py", ["--steps", "20", "--burn-in", "5", "--masks", "8"], "step 20"),
+                ("basic_constrained_decoding.py", [], "arbitrary"),
+                ("basic_constrained_decoding.py", ["--beams", "2"], "arbitrary"),
+                ("basic_dialogue.py", ["--epochs", "1", "你好"], "tiny"),
+                ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8"], "ROUGE-L"),
+                (
+                    "task_seq2seq_autotitle.py",
+                    ["--epochs", "1", "--title-maxlen", "8", "--model", "t5_pegasus"],
+                    "tiny",
+                ),
+            )
+        ),
     ],
 )
 def test_runs(script, arguments, says, tmp_path):
@@ -161,6 +170,7 @@ def test_runs(script, arguments, says, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.examples
 def test_sentiment(tmp_path):
     """Food against health: half of the texts are of each class."""
     assert float(re.search(r"test accuracy ([\d.]+)", run("task_sentiment.py", tmp_path))[1]) >= 0.85
@@ -168,7 +178,7 @@ def test_sentiment(tmp_path):
 
 @pytest.mark.parametrize(
     ("technique", "least"),
-    [("fgm", 0.85), pytest.param("gp", 0.85, marks=by_command), pytest.param("vat", 0.85, marks=by_command)],
+    [pytest.param(name, 0.85, marks=by_command) for name in ("fgm", "gp", "vat")],
 )
 def test_techniques_do_not_destroy_learning(technique, least, tmp_path):
     """Half of the texts are of each class."""

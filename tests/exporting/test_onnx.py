@@ -70,7 +70,7 @@ def compare(model, path, pad: int = 0) -> OnnxModel:
 
 
 @on_tensorflow
-@pytest.mark.parametrize("family", FAMILIES + [pytest.param(name, marks=pytest.mark.slow) for name in FURTHER])
+@pytest.mark.parametrize("family", FAMILIES + [pytest.param(name, marks=pytest.mark.long) for name in FURTHER])
 def test_families(family, tmp_path):
     model = build(family)
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)

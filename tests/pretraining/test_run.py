@@ -160,7 +160,7 @@ def test_command(tmp_path, capsys, corpus):
     assert "--mask-rate" in shown and "--no-packing" in shown and "interrupted" in shown
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_any_moment(corpus, tmp_path):
     """Killed ten times without warning, the command ends with the weights of one that was not."""
     options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in RUN.items() if name != "progress")

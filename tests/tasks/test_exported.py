@@ -123,7 +123,7 @@ def test_command(classifier, checkpoint, tmp_path, capsys):
     assert "holds a checkpoint (model.safetensors): export to a folder of its own" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_other_formats(checkpoint, tmp_path):
     """SavedModel and LiteRT, which TensorFlow itself reads."""
     import tensorflow as tf

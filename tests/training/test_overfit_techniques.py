@@ -21,7 +21,7 @@ from bert4keras2.training import (
     prefix_tuning,
 )
 
-pytestmark = [pytest.mark.backend, pytest.mark.slow]
+pytestmark = [pytest.mark.backend, pytest.mark.long]
 SIZES = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 RANDOM = np.random.RandomState(0)
 TOKENS = RANDOM.randint(9, 40, (64, 8))

@@ -105,7 +105,7 @@ def test_files_that_do_not_fit(tmp_path):
         Resume(tmp_path, every=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_any_moment(tmp_path):
     """Killed ten times without warning, the run ends with the weights of one that was not."""
     code = "import sys; from test_resume import train; import numpy as np; "
