@@ -61,6 +61,7 @@ def test_two_stacks_and_models_on_top():
     assert list(attention_maps(top, IDS).weights) == list(attention_maps(base, IDS).weights)
 
 
+@pytest.mark.breadth
 def test_flash_is_shown_as_pairs():
     options = {**BASE, "attention_key_size": 4, "chunk_size": 2, "model": "flash", "application": "lm"}
     model = build_transformer_model(**options)

@@ -121,6 +121,7 @@ def test_one_chunk_is_the_gated_unit_and_no_linear_part_is_blocks_of_it():
 TINY = {"attention_key_size": 4, "chunk_size": 4, "model": "flash", "chunk_bias": True}
 
 
+@pytest.mark.breadth
 @pytest.mark.parametrize("application", [pytest.param("lm", marks=pytest.mark.slow), "unilm"])
 def test_generation_by_a_cache_that_does_not_grow(application):
     before, after = assert_cached_is_whole(tiny(**TINY, application=application))

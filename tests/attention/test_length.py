@@ -101,6 +101,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.breadth
 @pytest.mark.backend
 @pytest.mark.parametrize(
     "options",

@@ -61,6 +61,7 @@ def test_synthesizers_are_their_definitions():
 SYNTHESIZER = {"type": "synthesizer", "kinds": ["random", "factorised_dense", "dot"]}
 
 
+@pytest.mark.breadth
 @pytest.mark.backend
 @pytest.mark.parametrize(
     "options",

@@ -38,7 +38,7 @@ def classifier(**options) -> TextClassifier:
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("kind", ["single", "multi"])
+@pytest.mark.parametrize("kind", [pytest.param("single", marks=pytest.mark.breadth), "multi"])
 def test_weights_add_up(kind):
     """What the tokens add is what the text's score has above that of masks alone, both computed by the model itself."""
     task, text = classifier(kind=kind, pooling="mean"), "火锅hotpot很好"

@@ -30,6 +30,7 @@ def test_lora_is_saved_merged(checkpoint, tmp_path):
     np.testing.assert_allclose(scores(load_task(tmp_path)), found, atol=1e-5)
 
 
+@pytest.mark.breadth
 def test_adapters_and_ladders(checkpoint, tmp_path):
     task = TextClassifier.from_checkpoint(checkpoint, labels=["美食", "健康"], maxlen=16)
     scores(task)  # compiled without adapters

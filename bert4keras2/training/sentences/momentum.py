@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert4keras2.arguments import positive, whole_number
@@ -65,7 +66,8 @@ class MomentumQueue(Layer):
             self.followers = []
             for number, variable in enumerate(encoder.trainable_variables):
                 own = self.add_weight(shape=variable.shape, dtype=variable.dtype, name=f"follower_{number}", **make)
-                own.assign(variable)
+                # A copy: JAX, which hands the values of both over to a step, refuses to give one buffer twice.
+                own.assign(np.array(ops.convert_to_numpy(variable)))
                 self.followers.append(own)
 
     def call(self, inputs, training=False):
