@@ -56,7 +56,7 @@ ORDER = (
 )
 # Names that are found in a folder though they are of a later one (scripts of bert4keras want some, others belong
 # together for users): looked up when they are asked for.
-LATER = {"snippets": {"decoders"}, "training": {"optimizers", "models"}}
+LATER = {"snippets": {"decoders"}, "training": {"optimizers", "models"}, "tasks": {"prompting"}}
 
 
 def modules() -> dict[str, Path]:
