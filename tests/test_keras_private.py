@@ -16,6 +16,7 @@ PACKAGE = Path(bert4keras2.__file__).parent
 PRIVATE = [name for name in keras_private.NAMES if name.startswith("_")]
 # Classes that answer to a private name, and ask their base class by it.
 ALLOWED = {
+    "optimizers/adam.py": {"_backend_update_step"},
     "optimizers/rules.py": {"_backend_apply_gradients", "_get_variable_index"},
     "training/jax_steps.py": {"_purge_model_variables", "_jax_state_synced"},
     "training/model.py": {"_maybe_symbolic_build"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -126,6 +127,30 @@ def attention_normalize(a, mask=None, axis: int = -1, method: str = "softmax", b
     return normalize_scores(scores, visible, method, axis)
 
 
+def scaled_matmul(a, b, scale: float):
+    """Return the products of matrices times a number, which costs no pass over the products.
+
+    Args:
+        a: (B, H, T, D).
+        b: (B, H, D, S).
+        scale: the number.
+
+    Returns:
+        (B, H, T, S), of the type of `a` or in float32.
+    """
+    if scale == 1.0:
+        return ops.matmul(a, b)
+    if any(kind in str(a.dtype) for kind in ("float32", "float64")):
+        return ops.matmul(a * scale, b)
+    # Half precision would round the smaller factor.
+    if keras.backend.backend() != "torch":
+        return ops.cast(ops.matmul(a, b), "float32") * scale
+    import torch
+
+    flat = torch.baddbmm(a.new_zeros(1, 1, 1), a.flatten(0, 1), b.flatten(0, 1), beta=0, alpha=scale)
+    return flat.unflatten(0, a.shape[:2])
+
+
 def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = -1):
     """Turn scores into attention weights, given which keys are visible.
 
@@ -146,7 +171,9 @@ def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = 
     elif method != "softmax":
         raise ValueError(f"Unknown normalization {method!r}; known are softmax, softmax_plus, squared_relu and none")
     if visible is not None:
-        scores = ops.where(visible, scores, ops.cast(most_negative(scores.dtype), scores.dtype))
+        # Added, what hides keys has no part in gradients: two passes over the scores less than by selection.
+        low = ops.cast(most_negative(scores.dtype), scores.dtype)
+        scores = scores + ops.where(visible, ops.zeros_like(low), low)
     if scores.shape[axis] == 1:
         return ops.ones_like(scores)  # a single key; softmax would warn
     return ops.softmax(scores, axis=axis)

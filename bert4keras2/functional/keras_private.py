@@ -1,7 +1,8 @@
 """Every private name of Keras that the library uses, with its reason, so that a new Keras is looked at in one place.
 
 What other files need stands behind a function here. Names are overridden where a class has to answer to them:
-`_backend_apply_gradients` and `_get_variable_index` in optimizers/rules.py, `_purge_model_variables` and
+`_backend_apply_gradients` and `_get_variable_index` in optimizers/rules.py, `_backend_update_step` in
+optimizers/adam.py, `_purge_model_variables` and
 `_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` in training/model.py; `SeedGenerator.next` and
 `DataAdapter` are public in all but export.
 """
@@ -50,6 +51,7 @@ NAMES = {
     "_remat_mode": "which layers RematScope asked to be computed twice",
     "rematerialized_call": "what a layer calls then; Keras' own loses random states on TensorFlow and JAX",
     "_backend_apply_gradients": "where an optimizer merges gradients of several replicas before it accumulates",
+    "_backend_update_step": "where an optimizer has all gradients at once: one kernel for all weights on PyTorch",
     "_iterations": "the step counter of an optimizer, whose public one counts otherwise while steps accumulate",
     "_all_reduce_sum_gradients": "the sum of gradients over the replicas of tf.distribute",
     "_accumulated_gradients": "the sums of gradient_accumulation_steps",

@@ -3,6 +3,7 @@
 from bert4keras2.layers.attention import MultiHeadAttention, attend
 from bert4keras2.layers.base import Layer
 from bert4keras2.layers.crf import ConditionalRandomField
+from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.embedding import Embedding, TaskEmbedding
 from bert4keras2.layers.feed_forward import FeedForward
 from bert4keras2.layers.gau import GatedAttentionUnit
@@ -40,6 +41,7 @@ __all__ = [
     "BatchSplit",
     "Concatenate1D",
     "ConditionalRandomField",
+    "Dropout",
     "EfficientAttention",
     "EfficientGlobalPointer",
     "Embedding",

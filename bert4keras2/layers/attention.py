@@ -7,9 +7,10 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from bert4keras2.functional.functions import most_negative, normalize_scores, rotate
+from bert4keras2.functional.functions import most_negative, normalize_scores, rotate, scaled_matmul
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
+from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.parts import Extensible
 from bert4keras2.layers.prefix import Attended
@@ -78,15 +79,16 @@ def attend(
     keys_last = (0, 1, 3, 2) if by_head else (0, 2, 3, 1)  # (B, H, D, S)
 
     def products(query, key):
-        return ops.matmul(wide(ops.swapaxes(query, 1, 2)), wide(ops.transpose(key, keys_last)))
+        return scaled_matmul(wide(ops.swapaxes(query, 1, 2)), wide(ops.transpose(key, keys_last)), scale)
 
     scores = products(query, key)
     for where, other_query, other_key in others:
         scores = ops.where(where, products(other_query, other_key), scores)
     if relative is not None:
-        scores = scores + ops.cast(_with_pairs(query, relative, "bthd,pairs->bhts"), scores.dtype)
-    scores = ops.cast(scores, "float32") * scale
-    raw = scores
+        scores = scores + ops.cast(_with_pairs(query, relative, "bthd,pairs->bhts") * scale, scores.dtype)
+    # PyTorch's softmax computes in float32 in any case, and a mask rounds nothing: a pass over the scores less.
+    as_they_are = keras.backend.backend() == "torch" and relative is None and bias is None and previous_scores is None
+    raw = scores = scores if as_they_are and not return_scores else ops.cast(scores, "float32")
     if previous_scores is not None:
         scores = scores + ops.cast(previous_scores, "float32")
     if bias is not None:
@@ -195,7 +197,7 @@ class MultiHeadAttention(Extensible):
         self.v_dense = self.dense("v_dense", self.heads * self.head_size, key, **options)
         self.o_dense = self.dense("o_dense", self.out_dim, self.heads * self.head_size, **options)
         if self.attention_dropout:
-            self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+            self._dropout = Dropout(self.attention_dropout, dtype=self.dtype_policy)
         self.build_parts()
         self.built = True
 

@@ -16,18 +16,18 @@ from bert4keras2.functional import keras_private
 __all__ = ["DirectCalls", "InnerDense"]
 
 
-def _is_plain(tensor: Any) -> bool:
-    """Whether a value is a float32 tensor of PyTorch, of no subclass, in code that is run and not traced."""
+def _is_plain(tensor: Any, dtype: str = "float32") -> bool:
+    """Whether a value is a tensor of PyTorch of a type, of no subclass, in code that is run and not traced."""
     import torch
 
-    return type(tensor) is torch.Tensor and tensor.dtype is torch.float32 and not torch.compiler.is_compiling()
+    return type(tensor) is torch.Tensor and tensor.dtype is getattr(torch, dtype) and not torch.compiler.is_compiling()
 
 
-def _is_usual(layer: Any) -> bool:
-    """Whether a layer computes in float32 what its class says, and nothing is done about it elsewhere."""
+def _is_usual(layer: Any, dtype: str = "float32") -> bool:
+    """Whether a layer computes in one type what its class says, and nothing is done about it elsewhere."""
     return (
         layer.built
-        and layer.compute_dtype == "float32"
+        and layer.compute_dtype == dtype
         and layer.variable_dtype == "float32"
         and "call" not in vars(layer)
         and not keras_private.asks_for_more(layer)
@@ -67,13 +67,15 @@ class InnerDense(keras.layers.Dense):
     """A Dense layer within another layer."""
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        usual = keras.backend.backend() == "torch" and not args and not kwargs and _is_plain(inputs)
-        if not usual or self.lora_enabled or not _is_usual(self):
+        usual = keras.backend.backend() == "torch" and not args and not kwargs and _is_plain(inputs, self.compute_dtype)
+        if not usual or self.lora_enabled or not _is_usual(self, self.compute_dtype):
             return super().__call__(inputs, *args, **kwargs)
         import torch
 
-        bias = None if self.bias is None else self.bias.value
-        output = torch.nn.functional.linear(inputs, self.kernel.value.t(), bias)
+        # The product and the bias in one: a pass over the output less than Keras, which adds it afterwards.
+        kernel, bias = self.kernel.value.to(inputs.dtype), self.bias
+        bias = None if bias is None else bias.value.to(inputs.dtype)
+        output = torch.nn.functional.linear(inputs, kernel.t(), bias)
         return output if self.activation is None else self.activation(output)
 
 

@@ -17,6 +17,7 @@ from bert4keras2.layers.base import (
     serialize_initializer,
 )
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
+from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.normalization import ScaleOffset
 from bert4keras2.layers.parts import Extensible
@@ -93,7 +94,7 @@ class GatedAttentionUnit(Extensible):
             self.v_dense = self.dense("v_dense", self.units, memory, **gate)
         self.o_dense = self.dense("o_dense", width, self.units, **options)
         if self.attention_dropout:
-            self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+            self._dropout = Dropout(self.attention_dropout, dtype=self.dtype_policy)
         self.build_parts()
         self.built = True
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras.layers import Dense, Dropout
+from keras.layers import Dense
 
 from bert4keras2.families.attention_options import chosen, kind
 from bert4keras2.layers import (
     Add,
+    Dropout,
     FeedForward,
     GatedAttentionUnit,
     LayerNormalization,

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 from keras import ops
-from keras.layers import Dropout, Input
+from keras.layers import Input
 
-from bert4keras2.layers import AttentionMask, Embedding, RelativePositionEmbeddingT5
+from bert4keras2.layers import AttentionMask, Dropout, Embedding, RelativePositionEmbeddingT5
 from bert4keras2.models.transformer import Context, Transformer
 from bert4keras2.training.model import Model
 

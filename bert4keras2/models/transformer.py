@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import keras
-from keras.layers import Dropout, Input, Lambda
+from keras.layers import Input, Lambda
 
 from bert4keras2.families.config import Config
 from bert4keras2.functional import keras_private
@@ -17,6 +17,7 @@ from bert4keras2.functional.initializers import ByFunction, DepthScaledNormal, T
 from bert4keras2.layers import (
     Add,
     AttentionMask,
+    Dropout,
     Embedding,
     PositionEmbedding,
     TaskEmbedding,

@@ -11,6 +11,7 @@ from keras import ops
 
 from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.decay import WeightDecay
+from bert4keras2.optimizers.fused import fused_adam
 from bert4keras2.optimizers.rules import Composable, Step
 
 __all__ = ["Adam", "complement"]
@@ -75,6 +76,20 @@ class Adam(Composable, keras.optimizers.Optimizer):
         super().build(variables)
         self._first = [self.add_variable_from_reference(v, "momentum") for v in variables]
         self._second = [self.add_variable_from_reference(v, "velocity") for v in variables]
+
+    def moments(self, place: int) -> tuple[Any, Any]:
+        """Return the first and the second moment of the variable at a place among those of the optimizer."""
+        return self._first[place], self._second[place]
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate) -> None:
+        left, own = list(range(len(grads))), type(self)
+        if (own.step_change, own.update_step) == (Adam.step_change, Composable.update_step):  # else a subclass' step
+            places = [self._get_variable_index(variable) for variable in trainable_variables]
+            left = fused_adam(self, places, grads, trainable_variables, learning_rate)
+        if left:
+            super()._backend_update_step(
+                [grads[place] for place in left], [trainable_variables[place] for place in left], learning_rate
+            )
 
     def step_change(self, step: Step) -> Any:
         """Return what a step subtracts from a variable."""

@@ -34,5 +34,8 @@ class WeightDecay(UpdateRule):
     def applies(self, index):
         return self._decays[index]
 
+    def folded(self, index, factor, decay):
+        return factor, decay + (self.weight_decay_rate if self._decays[index] else 0.0)
+
     def change(self, step, change):
         return change + step.value * (step.rate * self.weight_decay_rate)

@@ -79,6 +79,19 @@ class UpdateRule:
         """Whether `change` has something to do for a variable."""
         return type(self).change is not UpdateRule.change
 
+    def folded(self, index: int, factor: float, decay: float) -> tuple[float, float] | None:
+        """Return what becomes of a variable's factor of the rate and of its decay, where `change` is no more than that.
+
+        Args:
+            index: place of the variable.
+            factor: what the rules before multiply a step by.
+            decay: share of the variable that they subtract besides, times the learning rate.
+
+        Returns:
+            Both, after this rule; None where no two numbers say what `change` does.
+        """
+        return None if self.applies(index) else (factor, decay)
+
     def change(self, step: Step, change: Any) -> Any:
         """Return what is subtracted from the variable, given what the rules before would subtract."""
         return change

@@ -56,6 +56,9 @@ class Factors(UpdateRule):
     def applies(self, index):
         return self._factors[index] != 1
 
+    def folded(self, index, factor, decay):
+        return factor * self._factors[index], decay * self._factors[index]
+
     def change(self, step, change):
         return change * ops.cast(self._factors[step.index], step.variable.dtype)
 

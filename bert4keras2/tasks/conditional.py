@@ -11,7 +11,7 @@ import numpy as np
 from bert4keras2.arguments import whole_number
 from bert4keras2.embeddings.batches import TextBatches
 from bert4keras2.embeddings.compiled import Compiled
-from bert4keras2.layers import FirstToken, GlobalAveragePooling1D
+from bert4keras2.layers import Dropout, FirstToken, GlobalAveragePooling1D
 from bert4keras2.metrics import accuracy, best_threshold, macro_f1
 from bert4keras2.settings import check_choice
 from bert4keras2.tasks.predictions import LabelPrediction
@@ -144,7 +144,7 @@ class ConditionalClassifier(Task):
         transformer = self.transformer
         rate = transformer.config.dropout_rate if self.dropout is None else self.dropout
         x = transformer.apply(transformer.hidden_states[-1], POOLINGS[self.pooling], name="Conditional-Pooling")
-        x = transformer.apply(x, keras.layers.Dropout, rate=rate, name="Conditional-Dropout")
+        x = transformer.apply(x, Dropout, rate=rate, name="Conditional-Dropout")
         return transformer.apply(
             x,
             keras.layers.Dense,

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras.layers import Dense, Dropout
+from keras.layers import Dense
 
 from bert4keras2.arguments import at_least
-from bert4keras2.layers import GlobalPointer
+from bert4keras2.layers import Dropout, GlobalPointer
 from bert4keras2.metrics import reading_scores
 from bert4keras2.progress import progress_bar
 from bert4keras2.settings import check_choice

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
-from keras.layers import Dense, Dropout
+from keras.layers import Dense
 
 from bert4keras2.exporting import ExportedModel
-from bert4keras2.layers import ConditionalRandomField, EfficientGlobalPointer, GlobalPointer
+from bert4keras2.layers import ConditionalRandomField, Dropout, EfficientGlobalPointer, GlobalPointer
 from bert4keras2.metrics import span_f1
 from bert4keras2.settings import check_choice
 from bert4keras2.tasks.heads.losses import span_crossentropy, token_crossentropy

@@ -40,7 +40,7 @@ def test_same_outputs_and_masks(counted, monkeypatch):
     fast = model(inputs)
     few = len(counted)
     monkeypatch.setattr(DirectCalls, "called_directly", lambda self, args, kwargs: False)
-    monkeypatch.setattr("bert4keras2.layers.direct._is_plain", lambda tensor: False)
+    monkeypatch.setattr("bert4keras2.layers.direct._is_plain", lambda tensor, dtype=None: False)
     for kind in (Add,):
         monkeypatch.setattr(kind, "called_directly", lambda self, args, kwargs: False)
     counted.clear()

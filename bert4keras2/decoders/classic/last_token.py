@@ -8,7 +8,7 @@ import keras
 
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.activations import get_activation
-from bert4keras2.layers import Embedding, LayerNormalization, ScaleOffset
+from bert4keras2.layers import Dropout, Embedding, LayerNormalization, ScaleOffset
 from bert4keras2.training.model import Model
 
 __all__ = ["last_token"]
@@ -28,7 +28,8 @@ _ACTIVATIONS = (
 )
 # Layers that treat each position by itself. Subclasses may do anything, so only exact types count.
 _POSITION_WISE = (
-    *(Embedding, LayerNormalization, ScaleOffset, keras.layers.Activation, keras.layers.Dense, keras.layers.Dropout),
+    *(Embedding, LayerNormalization, ScaleOffset, keras.layers.Activation, keras.layers.Dense, Dropout),
+    keras.layers.Dropout,
     keras.layers.LayerNormalization,
 )
 

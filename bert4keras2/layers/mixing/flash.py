@@ -18,6 +18,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.mixing.visibility import Visible, refuse_pairs, visibility
 from bert4keras2.layers.normalization import ScaleOffset
 
@@ -91,7 +92,7 @@ class MixedChunkAttention(Layer):
                 name="distance_bias", shape=(2 * self.chunk_size - 1,), initializer=TruncatedNormal(0.02)
             )
         if self.attention_dropout:
-            self._dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+            self._dropout = Dropout(self.attention_dropout, dtype=self.dtype_policy)
         self.built = True
 
     def call(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from keras.layers import Dropout
-
 from bert4keras2.checkpoints.folder import find_checkpoint
 from bert4keras2.embeddings.pooling import vector_model
 from bert4keras2.families.config import read_config
 from bert4keras2.families.table import family_of, guess_family, page
-from bert4keras2.layers import FirstToken
+from bert4keras2.layers import Dropout, FirstToken
 
 __all__ = ["implied_pooler", "pooled"]
 
