@@ -18,7 +18,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-SUBJECTS = ("sentences", "prompts", "multitask")
+SUBJECTS = ("classification", "sentences", "prompts", "multitask")
 HEADER = ("task", "technique", "mean (range)", "against the baseline", "ms a step", "memory MB", "seeds")
 
 
