@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from bert4keras2.arguments import fraction
+from bert4keras2.functional.chance import KINDS, kept
 from bert4keras2.optimizers.patterns import path_of
 from bert4keras2.optimizers.rules import UpdateRule
 from bert4keras2.training.transforms import StepSeed
@@ -102,5 +102,5 @@ class ChildTuning(UpdateRule):
             return gradient
         # The step's number makes the chance, so that no state has to be kept, and each variable has its own.
         seed = StepSeed(self.child_seed + index, optimizer.iterations)
-        kept = keras.random.uniform(ops.shape(gradient), dtype="float32", seed=seed) < self.child_p
-        return ops.where(kept, gradient * scale, ops.zeros_like(gradient))
+        dropped = min(max(round((1 - self.child_p) * KINDS), 1), KINDS - 1)
+        return gradient * kept(gradient, dropped, scale, seed)
