@@ -23,11 +23,11 @@ from bert4keras2.tasks import MultipleChoice, TextClassifier
 
 
 def baseline(task, train, test):
-    """Return the score of an answer that needs no model: the most frequent label, a guess, or none."""
+    """Return the score of an answer that needs no model: the most frequent label, or a guess; else None."""
     if isinstance(task, TextClassifier) and task.kind == "single":
         most = Counter(row[-1] for row in train).most_common(1)[0][0]
         return sum(row[-1] == most for row in test) / len(test)
-    return sum(1 / len(row[2]) for row in test) / len(test) if isinstance(task, MultipleChoice) else 0.0
+    return sum(1 / len(row[2]) for row in test) / len(test) if isinstance(task, MultipleChoice) else None
 
 
 def run(name, args, seed):
@@ -67,7 +67,8 @@ def show(path):
         if "em" in others:
             text += f", em {np.mean([line['metrics']['em'] for line in lines]):.3f}"
         minutes = np.mean([line["seconds"] for line in lines]) / 60
-        cells = [group[0], f"{group[2]:,} / {lines[0]['test']:,}", group[3], f"{lines[0]['baseline']:.3f}"]
+        least = f"{lines[0]['baseline']:.3f}" if lines[0]["baseline"] else "-"
+        cells = [group[0], f"{group[2]:,} / {lines[0]['test']:,}", group[3], least]
         print("| " + " | ".join(map(str, [*cells, group[1], text, f"{minutes:.1f}"])) + " |")
 
 

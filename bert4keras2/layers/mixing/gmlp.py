@@ -16,6 +16,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.classic_call import hide_keys
 from bert4keras2.layers.mixing.places import check_length, kept, places_of, weighted_sum
 from bert4keras2.layers.normalization import LayerNormalization
 
@@ -96,8 +97,8 @@ class GatedMLP(Layer):
             ValueError: if the text is known to be longer than there are places.
         """
         check_length(self, x, self.max_length)
-        if attention_mask is None and mask is not None:
-            attention_mask = ops.cast(mask, "bool")[:, None, None]
+        if attention_mask is None:
+            attention_mask = hide_keys(None, mask)
         own, others = places_of(x, places)
         through, gated = ops.split(self.i_dense(x), 2, axis=-1)
         gated = self.gate_norm(gated)

@@ -8,6 +8,7 @@ from keras import ops
 
 from bert4keras2.functional.functions import normalize_scores, wide
 from bert4keras2.layers.base import register
+from bert4keras2.layers.classic_call import hide_keys
 from bert4keras2.layers.mixing.places import check_length, columns_at, kept, places_of
 from bert4keras2.layers.mixing.projected import Projected
 
@@ -104,8 +105,8 @@ class SynthesizerAttention(Projected):
             ValueError: if the text is known to be longer than there are places.
         """
         check_length(self, x, self.max_length)
-        if attention_mask is None and mask is not None:
-            attention_mask = ops.cast(mask, "bool")[:, None, None]
+        if attention_mask is None:
+            attention_mask = hide_keys(None, mask)
         query_places, key_places = places_of(x, places)
         if "dot" in self.kinds:
             query, key, value = self.project(x, rotary)
