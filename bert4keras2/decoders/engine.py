@@ -10,9 +10,11 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from bert4keras2.decoders.faster.weights import check_weights, matrices_of
 from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, extend, prefill, repeat
 from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
+from bert4keras2.functional.narrow import NarrowMatrices, narrowed
 
 __all__ = ["Engine", "engine_of", "loop", "segments_of", "transformer_of"]
 
@@ -38,12 +40,17 @@ def transformer_of(model: Any) -> Any:
     return found
 
 
-def engine_of(model: Any) -> Engine:
-    """Return the engine of a model, always the same one, so that what it has compiled is not compiled again."""
-    transformer = transformer_of(model)
-    if "engine" not in vars(transformer):
-        transformer.engine = Engine(transformer)
-    return transformer.engine
+def engine_of(model: Any, weights: str | None = None) -> Engine:
+    """Return the engine of a model, always the same one, so that what it has compiled is not compiled again.
+
+    Args:
+        model: as of `transformer_of`.
+        weights: as of `Engine`.
+    """
+    transformer, name = transformer_of(model), "engine" if weights is None else f"engine_{weights}"
+    if name not in vars(transformer):
+        setattr(transformer, name, Engine(transformer, weights))
+    return vars(transformer)[name]
 
 
 class Engine:
@@ -54,6 +61,7 @@ class Engine:
 
     Args:
         transformer: of one stack that generates (application "lm" or "unilm"), an encoder-decoder, or a decoder.
+        weights: "bfloat16" for copies of the matrices in fewer bits, which steps over few rows use; None for none.
 
     Attributes:
         xla: whether TensorFlow compiles by XLA, which takes seconds for each set of shapes and then runs faster.
@@ -61,7 +69,8 @@ class Engine:
 
     xla = True
 
-    def __init__(self, transformer: Any):
+    def __init__(self, transformer: Any, weights: str | None = None):
+        narrow = check_weights(weights)
         config = transformer.config
         if config.stack == "encoder" or (config.stack == "single" and config.application == "encoder"):
             raise ValueError(
@@ -76,6 +85,7 @@ class Engine:
         self.transformer = transformer
         self.encoder, self.decoder = transformer.halves if config.stack == "seq2seq" else (None, transformer)
         self._functions: dict[Any, Callable] = {}
+        self._narrow = NarrowMatrices(lambda: matrices_of(transformer)) if narrow else None
 
     @property
     def config(self) -> Any:
@@ -168,7 +178,16 @@ class Engine:
             engines = [self] if other is None else [self, other]
             values = lambda: [variable for engine in engines for variable in engine._variables]  # noqa: E731
             self._functions[key] = compiled(function, values, self.xla)
-        return self._functions[key]
+        return self._functions[key] if self._narrow is None else self._narrowly(self._functions[key])
+
+    def _narrowly(self, function: Callable) -> Callable:
+        """Return a function that runs with the narrow copies of matrices."""
+
+        def call(*args: Any) -> Any:
+            with narrowed(self._narrow):
+                return function(*args)
+
+        return call
 
     @staticmethod
     def tensors(values: Any) -> Any:

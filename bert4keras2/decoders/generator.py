@@ -42,6 +42,7 @@ class Generator:
         segment: segment id of generated tokens; None: 1 for "unilm", otherwise that of the prompt's last token.
         prompt: function from a text to ids or (ids, segments), instead of the tokenizer's `encode`.
         batch_size: most rows (prompts times samples or beams) of one run.
+        weights: "bfloat16": steps over few rows read copies of the matrices in half as many bits (PyTorch).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Generator:
         segment: int | None = None,
         prompt: Callable[[Any], Any] | None = None,
         batch_size: int = 32,
+        weights: str | None = None,
     ):
         if isinstance(model, str | os.PathLike):
             raise TypeError(
@@ -61,7 +63,7 @@ class Generator:
                 f"load_tokenizer(FOLDER)), or Generator.load(FOLDER, application='lm') in short, not {model!r}."
                 f"{'' if os.path.exists(model) else ' ' + not_found(os.fspath(model))}"
             )
-        self.engine, self._source = engine_of(model), model
+        self.engine, self._source = engine_of(model, weights), model
         config = self.engine.config
         if config.stack == "decoder" or (config.stack == "seq2seq" and not config.with_lm):
             what = "half of an encoder-decoder" if config.stack == "decoder" else "built with with_lm=False"
@@ -91,7 +93,7 @@ class Generator:
             TypeError: for an unknown option.
             ValueError: if files and options do not fit together, or the model cannot generate.
         """
-        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size")
+        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size", "weights")
         chosen = {name: options.pop(name) for name in own if name in options}
         folder = resolve(folder, progress=options.get("progress"))
         said, implied = saved_options(folder)
