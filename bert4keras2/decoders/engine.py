@@ -10,11 +10,13 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, prefill, repeat
+from bert4keras2.decoders.faster.weights import check_weights, matrices_of
+from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, extend, prefill, repeat
 from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
+from bert4keras2.functional.narrow import NarrowMatrices, narrowed
 
-__all__ = ["Engine", "engine_of", "loop", "segments_of", "transformer_of", "within_table"]
+__all__ = ["Engine", "engine_of", "loop", "segments_of", "transformer_of"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, V vocabulary, T tokens of one step.
 
@@ -38,12 +40,17 @@ def transformer_of(model: Any) -> Any:
     return found
 
 
-def engine_of(model: Any) -> Engine:
-    """Return the engine of a model, always the same one, so that what it has compiled is not compiled again."""
-    transformer = transformer_of(model)
-    if "engine" not in vars(transformer):
-        transformer.engine = Engine(transformer)
-    return transformer.engine
+def engine_of(model: Any, weights: str | None = None) -> Engine:
+    """Return the engine of a model, always the same one, so that what it has compiled is not compiled again.
+
+    Args:
+        model: as of `transformer_of`.
+        weights: as of `Engine`.
+    """
+    transformer, name = transformer_of(model), "engine" if weights is None else f"engine_{weights}"
+    if name not in vars(transformer):
+        setattr(transformer, name, Engine(transformer, weights))
+    return vars(transformer)[name]
 
 
 class Engine:
@@ -54,6 +61,7 @@ class Engine:
 
     Args:
         transformer: of one stack that generates (application "lm" or "unilm"), an encoder-decoder, or a decoder.
+        weights: "bfloat16" for copies of the matrices in fewer bits, which steps over few rows use; None for none.
 
     Attributes:
         xla: whether TensorFlow compiles by XLA, which takes seconds for each set of shapes and then runs faster.
@@ -61,7 +69,8 @@ class Engine:
 
     xla = True
 
-    def __init__(self, transformer: Any):
+    def __init__(self, transformer: Any, weights: str | None = None):
+        narrow = check_weights(weights)
         config = transformer.config
         if config.stack == "encoder" or (config.stack == "single" and config.application == "encoder"):
             raise ValueError(
@@ -76,6 +85,7 @@ class Engine:
         self.transformer = transformer
         self.encoder, self.decoder = transformer.halves if config.stack == "seq2seq" else (None, transformer)
         self._functions: dict[Any, Callable] = {}
+        self._narrow = NarrowMatrices(lambda: matrices_of(transformer)) if narrow else None
 
     @property
     def config(self) -> Any:
@@ -97,6 +107,7 @@ class Engine:
         num_rows: int,
         kind: Any,
         state: Callable[[Any, Cache, Any], Any],
+        past: Any = (),
     ) -> Any:
         """Prefill prompts and return the state of a loop.
 
@@ -108,23 +119,26 @@ class Engine:
             num_rows: how many rows go on from each prompt.
             kind: names the state, since functions of the same name are compiled once.
             state: (logits (R, V), cache, token ids (R, P)) -> the state.
+            past: cache of a beginning that all prompts share, which is not read again.
         """
 
-        def function(tensors: list[Any], lengths: Any, condition: Any) -> Any:
-            logits, cache, tokens = self._prefill(tensors, lengths, capacity, condition)
+        def function(tensors: list[Any], lengths: Any, condition: Any, past: Any) -> Any:
+            logits, cache, tokens = self._prefill(tensors, lengths, capacity, condition, past)
             if num_rows > 1:
                 logits, tokens = (ops.repeat(tensor, num_rows, axis=0) for tensor in (logits, tokens))
             return state(logits, repeat(cache, num_rows), tokens)
 
-        return self.compiled(("start", capacity, num_rows, kind), function)(*self._split(inputs, lengths))
+        return self.compiled(("start", capacity, num_rows, kind), function)(*self._split(inputs, lengths), past)
 
-    def open(self, inputs: list[np.ndarray], lengths: list[int], capacity: int) -> tuple[np.ndarray, Cache]:
-        """Prefill prompts; return the logits of the next token (R, V) and the cache for `step`."""
+    def open(
+        self, inputs: list[np.ndarray], lengths: list[int], capacity: int, past: Any = ()
+    ) -> tuple[np.ndarray, Cache]:
+        """Prefill prompts as `start` does; return the logits of the next token (R, V) and the cache for `step`."""
 
-        def function(tensors: list[Any], lengths: Any, condition: Any) -> tuple[Any, Cache]:
-            return self._prefill(tensors, lengths, capacity, condition)[:2]
+        def function(tensors: list[Any], lengths: Any, condition: Any, past: Any) -> tuple[Any, Cache]:
+            return self._prefill(tensors, lengths, capacity, condition, past)[:2]
 
-        logits, cache = self.compiled(("open", capacity), function)(*self._split(inputs, lengths))
+        logits, cache = self.compiled(("open", capacity), function)(*self._split(inputs, lengths), past)
         return ops.convert_to_numpy(logits), cache
 
     def step(
@@ -152,11 +166,28 @@ class Engine:
         logits, cache = self.compiled(("step",), function)(cache, *self.tensors([*whole, np.int32(t)]))
         return ops.convert_to_numpy(logits), cache
 
-    def compiled(self, key: Any, function: Callable) -> Callable:
-        """Return the function compiled for the backend; functions of one key are the same."""
+    def compiled(self, key: Any, function: Callable, other: Engine | None = None) -> Callable:
+        """Return the function compiled for the backend; functions of one key are the same.
+
+        Args:
+            key: names the function.
+            function: of this model's layers.
+            other: engine of another model whose layers it calls too.
+        """
         if key not in self._functions:
-            self._functions[key] = compiled(function, lambda: self._variables, self.xla)
-        return self._functions[key]
+            engines = [self] if other is None else [self, other]
+            values = lambda: [variable for engine in engines for variable in engine._variables]  # noqa: E731
+            self._functions[key] = compiled(function, values, self.xla)
+        return self._functions[key] if self._narrow is None else self._narrowly(self._functions[key])
+
+    def _narrowly(self, function: Callable) -> Callable:
+        """Return a function that runs with the narrow copies of matrices."""
+
+        def call(*args: Any) -> Any:
+            with narrowed(self._narrow):
+                return function(*args)
+
+        return call
 
     @staticmethod
     def tensors(values: Any) -> Any:
@@ -164,8 +195,24 @@ class Engine:
         found = [value if absent(value) else ops.convert_to_tensor(value) for value in values]
         return type(values)(*found) if hasattr(values, "_fields") else found
 
-    def _prefill(self, tensors: list[Any], lengths: Any, capacity: int, condition: Any) -> tuple[Any, Cache, Any]:
+    def fingerprint(self) -> np.ndarray:
+        """Return numbers that change when weights do: the sums of all their rows."""
+
+        def function() -> Any:
+            values = [ops.cast(variable.value, "float32") for variable in self._variables]
+            return ops.concatenate([ops.reshape(ops.sum(x, axis=-1) if x.shape else x, (-1,)) for x in values])
+
+        return ops.convert_to_numpy(self.compiled(("fingerprint",), function)())
+
+    def _prefill(
+        self, tensors: list[Any], lengths: Any, capacity: int, condition: Any, past: Any
+    ) -> tuple[Any, Cache, Any]:
         """Return the first logits, the cache, and the token ids of the prompts."""
+        if not absent(past):
+            tokens, begin = tensors[0], past.prompt.shape[1]
+            segments = tensors[1][:, begin:] if self.config.segment_vocab_size else ()
+            rest = extend(self.decoder, past, tokens[:, begin:], segments, lengths - begin, capacity)
+            return *rest, tokens
         if self.encoder is None:
             memory = Memory(tensors[0]) if self.config.stack == "decoder" else ()
             logits, cache = prefill(self.decoder, tensors, lengths, capacity, condition, memory)
@@ -199,7 +246,7 @@ class Engine:
         return list(found.values())
 
 
-# -- what the loops of sampling and of beam search share ------------------------------------------------------------
+# -- what the loops of sampling, drafting and beam search share --------------------------------------------------
 
 
 def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
@@ -219,15 +266,6 @@ def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: An
             tuple(tree.flatten(state)),
         )
     )
-
-
-def within_table(cache: Cache, config: Any, t: Any) -> Cache:
-    """Return a cache whose next position is one of the table of absolute positions.
-
-    Rows that are done run along with the others; without this, a long prompt's would leave the table.
-    """
-    known = config.positions
-    return cache if known is None else cache._replace(lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 
 def segments_of(controls: Controls, column: Any) -> Any:

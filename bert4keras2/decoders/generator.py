@@ -12,6 +12,8 @@ from bert4keras2.checkpoints.finding.advice import not_found
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.decoders.beam import BeamRequest
 from bert4keras2.decoders.engine import engine_of
+from bert4keras2.decoders.faster.drafting import DraftRequest
+from bert4keras2.decoders.faster.prefixes import PromptPrefix
 from bert4keras2.decoders.options import Options
 from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
 from bert4keras2.decoders.request import Generation, Request
@@ -40,6 +42,7 @@ class Generator:
         segment: segment id of generated tokens; None: 1 for "unilm", otherwise that of the prompt's last token.
         prompt: function from a text to ids or (ids, segments), instead of the tokenizer's `encode`.
         batch_size: most rows (prompts times samples or beams) of one run.
+        weights: "bfloat16": steps over few rows read copies of the matrices in half as many bits (PyTorch).
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Generator:
         segment: int | None = None,
         prompt: Callable[[Any], Any] | None = None,
         batch_size: int = 32,
+        weights: str | None = None,
     ):
         if isinstance(model, str | os.PathLike):
             raise TypeError(
@@ -59,7 +63,7 @@ class Generator:
                 f"load_tokenizer(FOLDER)), or Generator.load(FOLDER, application='lm') in short, not {model!r}."
                 f"{'' if os.path.exists(model) else ' ' + not_found(os.fspath(model))}"
             )
-        self.engine, self._source = engine_of(model), model
+        self.engine, self._source = engine_of(model, weights), model
         config = self.engine.config
         if config.stack == "decoder" or (config.stack == "seq2seq" and not config.with_lm):
             what = "half of an encoder-decoder" if config.stack == "decoder" else "built with with_lm=False"
@@ -89,7 +93,7 @@ class Generator:
             TypeError: for an unknown option.
             ValueError: if files and options do not fit together, or the model cannot generate.
         """
-        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size")
+        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size", "weights")
         chosen = {name: options.pop(name) for name in own if name in options}
         folder = resolve(folder, progress=options.get("progress"))
         said, implied = saved_options(folder)
@@ -118,6 +122,7 @@ class Generator:
         max_new_tokens: int = 64,
         extra: Sequence[Any] = (),
         progress: bool | None = None,
+        prefix: PromptPrefix | None = None,
         **options: Any,
     ) -> Any:
         """Generate the continuation of one prompt or of many.
@@ -127,8 +132,10 @@ class Generator:
             max_new_tokens: most tokens of each result.
             extra: arrays (number of texts, ...) for the model's additional_input_layers.
             progress: show a bar; if None, on a terminal, where it takes some seconds.
+            prefix: of `Generator.prefix`: what stands before each text, and is not read again.
             **options: see `Options`: strategy, num_beams, num_return, top_k, top_p, min_p, temperature,
-                repetition_penalty, no_repeat_ngram, min_length, length_penalty, bad_words, constraint, seed, stop.
+                repetition_penalty, no_repeat_ngram, min_length, length_penalty, bad_words, constraint, seed, stop,
+                draft, draft_tokens.
 
         Returns:
             A `Generation` for one prompt, a list of them for a list; with num_return above 1 each is a list, for
@@ -140,13 +147,13 @@ class Generator:
         single = _is_prompt(texts)
         many = [texts] if single else list(texts)
         chosen = Options.of(options)
-        prompts = [self._prompt(text) for text in many]
+        prompts = [self._prompt(text, prefix) for text in many]
         extra = [np.asarray(array) for array in extra]
         self._check_extra(extra, len(prompts))
         results: list[Any] = [None] * len(prompts)
         # Prompts of like lengths share a run, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: (padded_length(len(prompts[i].ids)), i))
-        size = max(1, self.batch_size // chosen.rows)
+        size = 1 if chosen.draft is not None else max(1, self.batch_size // chosen.rows)
         with progress_bar("Generating", len(order), "text", progress) as advance:
             for begin in range(0, len(order), size):
                 picked = order[begin : begin + size]
@@ -158,14 +165,36 @@ class Generator:
                 advance(len(picked))
         return results[0] if single else results
 
-    def stream(self, text: Any, max_new_tokens: int = 64, extra: Sequence[Any] = (), **options: Any) -> Iterator[str]:
+    def prefix(self, text: Any) -> PromptPrefix:
+        """Return a beginning of prompts (instructions, examples) whose keys and values are kept from call to call.
+
+        The model reads `generate(texts, prefix=prefix)` as prompts of the prefix's tokens and those of a text behind
+        them, without the start token of the text; the prefix is tokenized by itself.
+
+        Args:
+            text: a text; ids or (ids, segments) may stand for it.
+
+        Raises:
+            ValueError: if a token of the model sees those behind it (application "unilm", encoder-decoders), or
+                keys and values would depend on more than the tokens.
+        """
+        return PromptPrefix(self.engine, self.prompter, self._prompt(text))
+
+    def stream(
+        self,
+        text: Any,
+        max_new_tokens: int = 64,
+        extra: Sequence[Any] = (),
+        prefix: PromptPrefix | None = None,
+        **options: Any,
+    ) -> Iterator[str]:
         """Yield the pieces of a text as they are decided; joined they are the text of `generate`.
 
         A piece is held back while later tokens may still change it (part of a character, a blank before a word).
 
         Args:
             text: one prompt.
-            max_new_tokens, extra, **options: as in `generate`; strategy "greedy" or "sample".
+            max_new_tokens, extra, prefix, **options: as in `generate`; strategy "greedy" or "sample".
         """
         chosen = Options.of(options)
         if chosen.strategy == "beam" or chosen.num_return > 1:
@@ -174,7 +203,7 @@ class Generator:
             raise ValueError("stream() yields text, so the Generator needs a tokenizer")
         extra = [np.asarray(array) for array in extra]
         self._check_extra(extra, 1)
-        return self._request([self._prompt(text)], max_new_tokens, chosen, extra, [0]).pieces()
+        return self._request([self._prompt(text, prefix)], max_new_tokens, chosen, extra, [0]).pieces()
 
     def score(
         self,
@@ -182,6 +211,7 @@ class Generator:
         continuations: Sequence[Sequence[Any]],
         end: bool = False,
         extra: Sequence[Any] = (),
+        prefix: PromptPrefix | None = None,
     ) -> list[np.ndarray]:
         """Return the log-probability of each of several continuations of each prompt, in one batch.
 
@@ -189,7 +219,7 @@ class Generator:
             texts: prompts.
             continuations: for each prompt its candidates, texts or lists of ids.
             end: count the end token after each candidate.
-            extra: as in `generate`.
+            extra, prefix: as in `generate`.
 
         Returns:
             For each prompt an array (number of its candidates,) of sums of log-probabilities.
@@ -200,7 +230,7 @@ class Generator:
             )
         if end and not self.end_ids:
             raise ValueError("end=True counts an end token, and there is none: Generator(..., end_id=...)")
-        prompts = [self._prompt(text) for text in texts]
+        prompts = [self._prompt(text, prefix) for text in texts]
         candidates = [[self._candidate(one, end) for one in group] for group in continuations]
         extra = [np.asarray(array) for array in extra]
         self._check_extra(extra, len(prompts))
@@ -217,8 +247,11 @@ class Generator:
         self._check_ids(ids, "candidate")
         return ids
 
-    def _prompt(self, text: Any) -> Prompt:
-        prompt, known = self.prompter(text), self.engine.positions
+    def _prompt(self, text: Any, prefix: PromptPrefix | None = None) -> Prompt:
+        if prefix is not None and getattr(prefix, "engine", None) is not self.engine:
+            raise ValueError("prefix is what generator.prefix(text) returns, of a generator of the same model")
+        prompt = self.prompter(text) if prefix is None else prefix.before(text)
+        known = self.engine.positions
         if known is not None and len(prompt.start) >= known:
             raise ValueError(
                 f"The prompt has {len(prompt.start)} tokens, but the model knows {known} positions and needs one for "
@@ -250,7 +283,7 @@ class Generator:
     ) -> Request:
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is at least 1, not {max_new_tokens}")
-        kind = BeamRequest if options.strategy == "beam" else SampleRequest
+        kind = BeamRequest if options.strategy == "beam" else SampleRequest if options.draft is None else DraftRequest
         return kind(self, prompts, max_new_tokens, options, extra, order)
 
 

@@ -9,7 +9,7 @@ from keras import ops, tree
 from bert4keras2.layers import padding_mask
 from bert4keras2.models.transformer import Context
 
-__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "prefill", "reorder", "repeat"]
+__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "extend", "prefill", "reorder", "repeat"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, L = P + N, S length of an encoder's output,
 # H heads, D head size, C width, V vocabulary, T tokens of one step.
@@ -93,7 +93,32 @@ def _with_room(tensor: Any, capacity: int) -> Any:
     return ops.pad(tensor, [[0, 0], [0, 0], [0, capacity], [0, 0]])
 
 
-def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
+def extend(transformer: Any, past: Cache, tokens: Any, segments: Any, lengths: Any, capacity: int) -> tuple[Any, Cache]:
+    """Run a model over what follows a beginning that all prompts share.
+
+    Args:
+        transformer: as in `prefill`.
+        past: cache of the beginning: one row of F tokens, no padding among them, and no room for others.
+        tokens: (R, P) ids of what follows, padded at the end.
+        segments: (R, P) ids, () for a model without.
+        lengths: (R,) how many of them each prompt has.
+        capacity: N, how many tokens may follow.
+
+    Returns:
+        (R, V) logits of the next token, and the `Cache` of prompts of F + P tokens.
+    """
+    rows, size = tokens.shape
+    past = repeat(past, rows)
+    room = {
+        name: tuple(_with_room(tensor, size + capacity) for tensor in pair) for name, pair in past.attention.items()
+    }
+    start = past._replace(attention=room, after=ops.zeros((rows, size + capacity), dtype="bool"))
+    logits, cache = advance(transformer, start, tokens, segments, 0, last=ops.expand_dims(lengths - 1, 1))
+    prompt = ops.concatenate([cache.prompt, cache.after[:, :size]], axis=1)
+    return logits[:, 0], cache._replace(lengths=cache.lengths + lengths, prompt=prompt, after=cache.after[:, size:])
+
+
+def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any, last: Any = None) -> tuple[Any, Cache]:
     """Run a model over the next tokens of each row.
 
     Args:
@@ -102,9 +127,10 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) 
         tokens: (R, T) ids.
         segments: (R, T) ids, () for a model without.
         t: scalar, how many tokens have followed the prompts before these.
+        last: (R, 1) places among these whose logits alone are wanted; all if None.
 
     Returns:
-        (R, T, V) logits of the token after each of these, and the new `Cache`.
+        (R, T | 1, V) logits of the token after each of these, and the new `Cache`.
     """
     length, room = cache.prompt.shape[1], capacity(cache)
     new = t + ops.arange(tokens.shape[1], dtype="int32")  # (T,) places behind the prompts
@@ -118,6 +144,9 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) 
     else:
         mask = ops.expand_dims(ops.not_equal(tokens, transformer.config.pad_id), 1)
     position = ops.expand_dims(cache.lengths, 1) + ops.expand_dims(new, 0)  # (R, T)
+    if transformer.config.positions is not None:
+        # Rows that are done run along with others, and drafts look ahead: neither may leave the table of positions.
+        position = ops.minimum(position, transformer.config.positions - 1)
     context = Context(
         attention_mask=ops.expand_dims(mask, 1),
         condition=None if absent(cache.condition) else cache.condition,
@@ -138,7 +167,7 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any) 
     else:
         inputs = [tokens, *([] if absent(segments) else [segments])]
         inputs += [position] if transformer.config.custom_position_ids else []
-    logits, context = transformer.run(context, inputs)
+    logits, context = transformer.run(context, inputs, last=last)
     attention = {
         name: pair if isinstance(pair, dict) else tuple(pair)
         for name, pair in context.collected.items()

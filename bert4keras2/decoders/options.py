@@ -37,6 +37,10 @@ class Options:
         seed: of drawing; results of a prompt depend on it and on the prompt's place in the list alone, not on the
             backend or the batch. None: another one for each call.
         stop: texts that end the result, which is cut before them.
+        draft: where guesses of the next tokens come from, several of which one step of the model then verifies: "ngram"
+            copies what followed the last tokens where they stood before, a smaller `Generator` of the same vocabulary
+            writes them. The text is that of greedy decoding; prompts run one by one.
+        draft_tokens: how many tokens are guessed at a time.
     """
 
     strategy: str = "greedy"
@@ -54,6 +58,8 @@ class Options:
     constraint: Callable[[list[int]], Sequence[int] | None] | None = None
     seed: int | None = None
     stop: str | Sequence[str] = ()
+    draft: Any = None
+    draft_tokens: int = 4
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Options:
@@ -61,7 +67,7 @@ class Options:
 
         Raises:
             TypeError: for a name that is no option.
-            ValueError: as `checked`, and for num_beams where no beams are searched.
+            ValueError: as `checked`, and for num_beams and draft_tokens where there are no beams and no draft.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         for name in given:
@@ -72,6 +78,8 @@ class Options:
         chosen = cls(**given).checked()
         if "num_beams" in given and chosen.strategy != "beam":
             raise ValueError(f"num_beams is for strategy='beam', not {chosen.strategy!r}")
+        if "draft_tokens" in given and chosen.draft is None:
+            raise ValueError("draft_tokens is for draft='ngram' or a draft model, and there is no draft")
         return chosen
 
     @property
@@ -92,7 +100,13 @@ class Options:
         """
         if self.strategy not in STRATEGIES:
             raise ValueError(f"strategy is one of {', '.join(STRATEGIES)}, not {self.strategy!r}")
-        for name, least in (("num_beams", 1), ("num_return", 1), ("no_repeat_ngram", 0), ("min_length", 0)):
+        for name, least in (
+            ("num_beams", 1),
+            ("num_return", 1),
+            ("no_repeat_ngram", 0),
+            ("min_length", 0),
+            ("draft_tokens", 1),
+        ):
             whole_number(name, getattr(self, name), least)
         if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
             raise ValueError(f"top_k is a whole number from 1 on, or None for all tokens, not {self.top_k!r}")
@@ -116,9 +130,21 @@ class Options:
             raise ValueError(f"{drawing[0]} is for strategy='sample', not {self.strategy!r}")
         if self.strategy != "beam" and self.length_penalty != 0:
             raise ValueError(f"length_penalty is for strategy='beam', not {self.strategy!r}")
+        if self.draft is not None:
+            self._check_draft()
         if any(not isinstance(text, str) or not text for text in self.stops):
             raise ValueError(f"stop holds texts that are not empty, not {self.stop!r}")
         return self
+
+    def _check_draft(self) -> None:
+        if not (isinstance(self.draft, str) and self.draft == "ngram") and not hasattr(self.draft, "prompter"):
+            raise ValueError(f"draft is 'ngram', a Generator of a smaller model, or None, not {self.draft!r}")
+        if self.strategy != "greedy":
+            raise ValueError(
+                f"A draft is verified against greedy decoding: draft is for strategy='greedy', not {self.strategy!r}"
+            )
+        if self.constraint is not None:
+            raise ValueError("constraint is asked after each token, and a draft holds several: drop one of them")
 
     def rules(self, end_ids: tuple[int, ...], banned: tuple[tuple[int, ...], ...]) -> LogitsRules:
         """Return what of these options is part of a compiled program."""

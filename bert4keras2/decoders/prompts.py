@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Prompt", "Prompter", "padded_length"]
+__all__ = ["Prompt", "Prompter", "padded_length", "past_of"]
 
 # Prompts are padded to multiples of this, so that compiled programs serve many lengths.
 MULTIPLE = 16
@@ -25,15 +25,21 @@ class Prompt:
         ids: what the model reads first.
         segments: one for each id; None for a model without.
         answer: ids that the decoder starts from, at least one; None for a model of one stack.
+        prefix: the `PromptPrefix` that the ids begin with, the same one in all prompts of a batch.
     """
 
-    def __init__(self, ids: list[int], segments: list[int] | None, answer: list[int] | None = None):
-        self.ids, self.segments, self.answer = ids, segments, answer
+    def __init__(self, ids: list[int], segments: list[int] | None, answer: list[int] | None = None, prefix: Any = None):
+        self.ids, self.segments, self.answer, self.prefix = ids, segments, answer, prefix
 
     @property
     def start(self) -> list[int]:
         """The ids whose continuation is generated."""
         return self.ids if self.answer is None else self.answer
+
+
+def past_of(prompts: list[Prompt]) -> Any:
+    """Return the cache of what the prompts of a batch begin with, () if nothing of them was read before."""
+    return () if prompts[0].prefix is None else prompts[0].prefix.cache()
 
 
 class Prompter:

@@ -11,7 +11,7 @@ from keras import ops
 from bert4keras2.decoders.kv_cache import Cache
 from bert4keras2.decoders.logits import LOWEST, Controls
 from bert4keras2.decoders.options import Options
-from bert4keras2.decoders.prompts import Prompt, padded_length
+from bert4keras2.decoders.prompts import Prompt, padded_length, past_of
 
 __all__ = ["Generation", "Request"]
 
@@ -69,7 +69,9 @@ class Request:
         lengths = [len(prompt.start) for prompt in prompts]
         limits = [max_new_tokens if known is None else min(max_new_tokens, known - length) for length in lengths]
         self.row_limits = np.asarray(limits, "int32")  # (number of prompts,)
-        self.capacity = padded_length(int(self.row_limits.max()))
+        # A draft is written behind the text before it is known how much of it stays.
+        ahead = 0 if options.draft is None else options.draft_tokens
+        self.capacity = padded_length(int(self.row_limits.max()) + ahead)
         self.rules = options.rules(generator.end_ids, self._banned())
         self.numbers = self.controls()
         # How many tokens of a row make up its text where a stop text cuts it, and how many were looked at.
@@ -77,7 +79,8 @@ class Request:
         self.looked: dict[int, int] = {}
         arrays = [*generator.prompter.arrays(prompts), *extra]
         kind = (type(self).__name__, options.num_beams if options.strategy == "beam" else 0)
-        self.state: Any = self.engine.start(arrays, lengths, self.capacity, options.rows, kind, self.start)
+        past = past_of(prompts)
+        self.state: Any = self.engine.start(arrays, lengths, self.capacity, options.rows, kind, self.start, past)
 
     # -- what the strategies define ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length
+from bert4keras2.decoders.prompts import Prompt, Prompter, padded_length, past_of
 
 __all__ = ["log_probabilities"]
 
@@ -58,7 +58,7 @@ def log_probabilities(
     capacity = padded_length(length)
     width = capacity if known is None else min(capacity, known - farthest)
     lengths = [len(prompt.start) for prompt in prompts]
-    first, cache = engine.open([*prompter.arrays(prompts), *extra], lengths, capacity)
+    first, cache = engine.open([*prompter.arrays(prompts), *extra], lengths, capacity, past_of(prompts))
     owner = np.asarray([row for row, _ in flat])
     ids = np.zeros((len(flat), width), "int32")
     for row, (_, own) in zip(ids, flat, strict=True):

@@ -51,6 +51,12 @@ class TextBatches:
         """Return how long each row of (N, L) ids is without the padding at its end."""
         return np.where(ids != self._own_pad, np.arange(1, ids.shape[1] + 1), 0).max(axis=1, initial=0)
 
+    def own_padding(self, ids: np.ndarray) -> np.ndarray:
+        """Return rows (N, L) of ids padded as the model wants it."""
+        if self._own_pad == self.pad:
+            return ids
+        return np.where(np.arange(1, ids.shape[1] + 1) <= self.lengths(ids)[:, None], ids, self.pad)
+
     def cut(
         self, ids: np.ndarray, segments: np.ndarray, batch_size: int, by_shape: bool = False
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
@@ -66,8 +72,7 @@ class TextBatches:
             ValueError: if an id is unknown to the model.
         """
         lengths = self.lengths(ids)
-        if self._own_pad != self.pad:
-            ids = np.where(np.arange(1, ids.shape[1] + 1) <= lengths[:, None], ids, self.pad)
+        ids = self.own_padding(ids)
         self.limits.check(dict(zip(self.names, self.inputs(ids, segments), strict=True)))
         order = np.argsort(-lengths, kind="stable")
         for start in range(0, len(order), batch_size):

@@ -28,6 +28,8 @@ class Compiled:
         backend = keras.backend.backend()
         #: Whether each new shape costs a compilation.
         self.by_shape = backend == "jax" or (backend == "tensorflow" and jit_compile)
+        #: What decides about it, for other functions of the same model.
+        self.how = self.by_shape, jit_compile
         signature = None if jit_compile else [((None, None), "int32") for _ in model.inputs]
         self._function = compiled(self._forward, lambda: self.model.variables, jit_compile, signature)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import tempfile
@@ -15,6 +16,7 @@ from bert4keras2.embeddings.batches import WINDOW, TextBatches
 from bert4keras2.embeddings.compiled import Compiled
 from bert4keras2.embeddings.exported import write_exported
 from bert4keras2.embeddings.modules import read_modules
+from bert4keras2.embeddings.packed import PackedVectors
 from bert4keras2.embeddings.pooling import check_pooling, vector_model
 from bert4keras2.embeddings.saving import save_encoder
 from bert4keras2.embeddings.whiten import Whitening, whitening
@@ -99,6 +101,7 @@ class SentenceEncoder:
         self.layers, self.prompts = list(layers), dict(prompts or {})
         self._source = model
         self._transformer = model if hasattr(model, "hidden_states") else getattr(model, "transformer", None)
+        self._output = output
         self.model: Any = None
         if isinstance(model, ExportedModel):
             self.dimension = int(model.description.width or 0)
@@ -256,6 +259,7 @@ class SentenceEncoder:
         pairs: str | Iterable[str] | None = None,
         progress: bool | None = None,
         prompt: str | None = None,
+        packed: bool = False,
     ) -> np.ndarray:
         """Return the vectors of texts or of pairs of texts.
 
@@ -264,18 +268,21 @@ class SentenceEncoder:
             pairs: their N second texts (or one), if pairs are to be encoded.
             progress: show a bar; if None, on a terminal, where it takes some seconds.
             prompt: name of one of `prompts`, which then takes the place of `prefix`.
+            packed: put several texts into each row of the model, where no text sees another: nothing is computed of
+                padding, however different the lengths are. `batch_size` counts rows then.
 
         Returns:
             (N, D) float32, D = k with a whitening; (D,) for one text.
 
         Raises:
             TypeError: if a text is not a str.
-            ValueError: if there are no texts, `pairs` has another number of them, or an id is unknown to the model.
+            ValueError: if there are no texts, `pairs` has another number of them, or an id is unknown to the model;
+                with packed=True, if texts of one row would mix in the model, or its `Transformer` is not known.
         """
         if isinstance(texts, str):
             if pairs is not None and not isinstance(pairs, str):
                 raise TypeError(f"texts is one str, so pairs is one too, not {type(pairs).__name__}")
-            return self.encode([texts], None if pairs is None else [pairs], progress, prompt)[0]
+            return self.encode([texts], None if pairs is None else [pairs], progress, prompt, packed)[0]
         texts = _texts("texts", texts)
         seconds = None if pairs is None else _texts("pairs", pairs)
         if seconds is not None and len(seconds) != len(texts):
@@ -289,21 +296,46 @@ class SentenceEncoder:
         with progress_bar("Encoding", len(texts), "text", progress) as advance:
             for start in range(0, len(texts), WINDOW):
                 part = slice(start, start + WINDOW)
-                for rows, arrays in self._batches(texts[part], None if seconds is None else seconds[part], prefix):
-                    vectors[start + rows] = self._compiled(arrays)[: len(rows)]
+                second = None if seconds is None else seconds[part]
+                for rows, found in self._vectors(texts[part], second, prefix, packed):
+                    vectors[start + rows] = found
                     advance(len(rows))
         if self.normalize:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors if self._whitening is None else self._whitening(vectors)
 
-    def _batches(
-        self, texts: list[str], pairs: list[str] | None, prefix: str = ""
-    ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-        """Yield row numbers and the model's inputs."""
+    def _vectors(
+        self, texts: list[str], pairs: list[str] | None, prefix: str, packed: bool
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield numbers of texts and what the model makes of them."""
         if prefix:
             texts = [prefix + text for text in texts]
         ids, segments = self.tokenizer.encode_batch(texts, pairs, maxlen=self.maxlen)
-        return self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape)
+        others = np.arange(len(ids))
+        if packed:
+            packing, ids = self._packing, self._cutter.own_padding(ids)
+            # A text that begins with padding is seen at the beginning of a row alone.
+            plain = ids[:, 0] != self._cutter.pad
+            numbers, others = others[plain], others[~plain]
+            if len(numbers):
+                for rows, found in packing.vectors(ids[numbers], segments[numbers]):
+                    yield numbers[rows], found
+            ids, segments = ids[others], segments[others]
+        if len(others):
+            for rows, arrays in self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape):
+                yield others[rows], self._compiled(arrays)[: len(rows)]
+
+    @functools.cached_property
+    def _packing(self) -> PackedVectors:
+        """What encodes packed rows."""
+        if not isinstance(self._compiled, Compiled) or self._transformer is None or self._output is not None:
+            raise ValueError(
+                "packed=True needs the model's blocks: an encoder of a build_transformer_model model with "
+                "engine='keras' and without output="
+            )
+        return PackedVectors(
+            self._transformer, self._cutter, self.pooling, self.layers, self.batch_size, *self._compiled.how
+        )
 
 
 def _in_onnx(model: Any) -> OnnxModel:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from bert4keras2.functional import keras_private
+from bert4keras2.functional.narrow import narrow_product
 
 __all__ = ["DirectCalls", "InnerDense"]
 
@@ -72,6 +73,10 @@ class InnerDense(keras.layers.Dense):
             return super().__call__(inputs, *args, **kwargs)
         import torch
 
+        narrow = narrow_product(self, inputs)
+        if narrow is not None:
+            output = narrow if self.bias is None else narrow + self.bias.value.to(inputs.dtype)
+            return output if self.activation is None else self.activation(output)
         # The product and the bias in one: a pass over the output less than Keras, which adds it afterwards.
         kernel, bias = self.kernel.value.to(inputs.dtype), self.bias
         bias = None if bias is None else bias.value.to(inputs.dtype)

@@ -12,6 +12,7 @@ from keras import ops
 
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.graph import NodeMethods
+from bert4keras2.functional.narrow import narrow_product
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 from bert4keras2.layers.masks import padding_mask
 from bert4keras2.layers.prompt import PromptRows
@@ -75,7 +76,9 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             return vectors if self.prompt is None else self.prompt.look_up(inputs, vectors)
         if mode != "dense":
             raise ValueError(f"{self.name}: mode is 'embedding' or 'dense', not {mode!r}")
-        scores = matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
+        scores = narrow_product(self, inputs) if keras.backend.backend() == "torch" else None
+        if scores is None:
+            scores = matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
         return scores if self.prompt is None else self.prompt.score(inputs, scores)
 
     def __call__(self, *args: Any, **kwargs: Any):

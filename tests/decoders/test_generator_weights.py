@@ -1,0 +1,54 @@
+"""Matrices in bfloat16: the logits of products with rounded factors, and the model's own weights as they were."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from cases import build
+from keras import ops
+
+from bert4keras2.decoders import Generator
+
+TORCH = keras.backend.backend() == "torch"
+IDS, LENGTHS = np.array([[7, 5, 9, 31], [12, 4, 8, 0]], "int32"), [4, 3]
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(not TORCH, reason="PyTorch has these products")
+@pytest.mark.parametrize("name", ["roformer-lm", "gpt2-lm"])
+def test_logits(name):
+    """Close by the digits that bfloat16 keeps, and not equal; new weights count at once; own weights stay."""
+    model = build(name)
+    before = [ops.convert_to_numpy(v).copy() for v in model.model.weights]
+    plain, narrow = Generator(model, end_id=3), Generator(model, end_id=3, weights="bfloat16")
+    assert narrow.engine is Generator(model, weights="bfloat16").engine is not plain.engine
+
+    def logits(generator: Generator) -> np.ndarray:
+        # Eight rows at a time are few ones, and so is each step.
+        inputs = [IDS, np.zeros_like(IDS)][: 1 + bool(model.config.segment_vocab_size)]
+        first, cache = generator.engine.open(inputs, LENGTHS, 4)
+        segments = None if len(inputs) == 1 else np.zeros((2, 1), "int32")
+        after, _ = generator.engine.step(cache, np.array([[6], [9]]), segments, 0)
+        return np.concatenate([first[:, None], after], 1)
+
+    def apart() -> float:
+        exact = logits(plain)
+        return float(np.abs(logits(narrow) - exact).max() / exact.std())
+
+    # Factors and products keep 8 bits, and differences of a few layers add up.
+    assert 1e-4 < apart() < 0.1
+    assert all(np.array_equal(a, ops.convert_to_numpy(v)) for a, v in zip(before, model.model.weights, strict=True))
+    old = logits(narrow)
+    kernel = next(v for v in model.model.weights if v.path.endswith("0-FeedForward/i0_dense/kernel"))
+    kernel.assign(ops.convert_to_numpy(kernel) * 2)
+    assert np.abs(logits(narrow) - old).max() > 0.01 and apart() < 0.1
+
+
+def test_errors():
+    model = build("bert-lm")
+    with pytest.raises(ValueError, match="no public product"):
+        Generator(model, weights="int8")
+    if not TORCH:
+        with pytest.raises(ValueError, match="KERAS_BACKEND=torch"):
+            Generator(model, weights="bfloat16")
