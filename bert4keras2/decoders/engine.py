@@ -14,7 +14,7 @@ from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, prefil
 from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
 
-__all__ = ["Engine", "engine_of", "loop", "segments_of", "transformer_of", "within_table"]
+__all__ = ["Engine", "engine_of", "loop", "python_loop", "segments_of", "transformer_of", "within_table"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, V vocabulary, T tokens of one step.
 
@@ -81,6 +81,11 @@ class Engine:
     def config(self) -> Any:
         """The model's configuration."""
         return self.transformer.config
+
+    @property
+    def extra_inputs(self) -> list[str]:
+        """Names of the inputs that the model has besides its own."""
+        return [tensor.name for tensor in self.transformer.additional_input_layers]
 
     @property
     def positions(self) -> int | None:
@@ -152,6 +157,14 @@ class Engine:
         logits, cache = self.compiled(("step",), function)(cache, *self.tensors([*whole, np.int32(t)]))
         return ops.convert_to_numpy(logits), cache
 
+    def advance(self, cache: Cache, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
+        """Run the model over the next tokens of each row, as a part of what is compiled; see `kv_cache.advance`."""
+        return advance(self.decoder, cache, tokens, segments, t)
+
+    def loop(self, unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+        """Run step while unfinished on a state of nested tuples and dicts, as one loop of the backend."""
+        return loop(unfinished, step, state)
+
     def compiled(self, key: Any, function: Callable) -> Callable:
         """Return the function compiled for the backend; functions of one key are the same."""
         if key not in self._functions:
@@ -205,9 +218,7 @@ class Engine:
 def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
     """Run step while unfinished on a state of nested tuples and dicts, as one loop of the backend."""
     if keras.backend.backend() == "torch":
-        while bool(unfinished(state)):
-            state = step(state)
-        return state
+        return python_loop(unfinished, step, state)
 
     def packed(values: Any) -> Any:
         return tree.pack_sequence_as(state, list(values))
@@ -219,6 +230,13 @@ def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: An
             tuple(tree.flatten(state)),
         )
     )
+
+
+def python_loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+    """Run step while unfinished on a state, step by step."""
+    while bool(unfinished(state)):
+        state = step(state)
+    return state
 
 
 def within_table(cache: Cache, config: Any, t: Any) -> Cache:
