@@ -17,7 +17,10 @@ examples:
   %(prog)s bert-base --to onnx --pooling mean       sentence vectors, for SentenceEncoder.load
   %(prog)s bert-base --to onnx                      hidden states
   %(prog)s my-task --to onnx --int8                 a quarter of the size
+  %(prog)s t5-pegasus --to onnx                     one step of generation with its cache, for Generator.load
+  %(prog)s bert-base --options '{"application": "lm"}' --whole   scores of all positions, without a cache
 """
+GENERATOR_OPTIONS = ("end_id", "maxlen", "start_id", "segment", "batch_size")
 FORMATS = ("onnx", "saved_model", "litert", "openvino")
 
 
@@ -46,6 +49,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     parser.add_argument("--prefix", help="put before each text, such as 'query: '")
     parser.add_argument("--normalize", action="store_true", help="vectors of length 1")
     parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="of build_transformer_model")
+    parser.add_argument(
+        "--whole", action="store_true", help="a generating model as it is, from ids to scores of all positions (onnx)"
+    )
     parser.add_argument("--opset", type=int, help="version of ONNX's operators")
     parser.add_argument("--names", type=json.loads, metavar="JSON", help="names for the outputs of a .keras file")
     given = parser.parse_args(arguments)
@@ -67,6 +73,7 @@ def _export(given: argparse.Namespace) -> str:
         return _export_keras(given, opset)
     own = {name: getattr(given, name) for name in ("pooling", "maxlen", "prefix") if getattr(given, name) is not None}
     own |= {"normalize": True} if given.normalize else {}
+    own |= {"whole": True} if given.whole else {}
     return export_folder(given.folder, given.output, given.to, given.int8, **own, **given.options, **opset)
 
 
@@ -100,7 +107,8 @@ def export_folder(
         to: "onnx", "saved_model", "litert" or "openvino".
         int8: matrices of eight bits ("onnx", "litert").
         **options: of a task, those of `load_task`; with `pooling`, those of `SentenceEncoder.load`; otherwise those of
-            `build_transformer_model`, and the model's outputs are what is exported. `opset` for ONNX.
+            `build_transformer_model`. A model that generates is exported as ONNX by the step, with those of `Generator`
+            and `tokenizer_options`; all else, and with `whole=True`, is the model's outputs. `opset` for ONNX.
 
     Returns:
         What was written and how it compares, in words.
@@ -111,11 +119,16 @@ def export_folder(
         ValueError: if the model cannot be exported.
     """
     from bert4keras2.checkpoints.finding.resolve import resolve
+    from bert4keras2.decoders import Generator
+    from bert4keras2.decoders.saving import generates, saved_options
     from bert4keras2.embeddings import SentenceEncoder
     from bert4keras2.embeddings.exported import export_encoder
+    from bert4keras2.models import build_transformer_model
     from bert4keras2.tasks.folders.saving import load_task, saved_task
+    from bert4keras2.tokenizers import load_tokenizer
 
     opset = {"opset": options.pop("opset")} if "opset" in options else {}
+    whole = options.pop("whole", False) or to != "onnx"
     if target is None:
         target = f"{os.fspath(source).rstrip(os.sep)}-{to}{'-int8' if int8 else ''}"
     folder = resolve(source, progress=options.get("progress"))
@@ -123,7 +136,14 @@ def export_folder(
         return load_task(folder, **options).export(target, to, int8, **opset)
     if "pooling" in options:
         return SentenceEncoder.load(folder, **options).export(target, to, int8, **opset)
-    return export_encoder(folder, target, to, int8, options, **opset)
+    said, implied = saved_options(folder)
+    own = {name: options.pop(name) for name in GENERATOR_OPTIONS if name in options}
+    tokenizer_options = options.pop("tokenizer_options", None) or {}
+    tokenizer = load_tokenizer(folder, **tokenizer_options)
+    transformer = build_transformer_model(folder, **{**implied, **options, "return_keras_model": False})
+    if not whole and generates(transformer.config):
+        return Generator(transformer, tokenizer, **{**said, **own}).export(target, to, int8, **opset)
+    return export_encoder(transformer, tokenizer, target, to, int8, **opset)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from bert4keras2.functional.activations import (
     set_gelu,
     swish,
 )
+from bert4keras2.functional.compilation_cache import cache_compilations
 from bert4keras2.functional.devices import get_available_gpus
 from bert4keras2.functional.functions import (
     align,
@@ -45,6 +46,7 @@ __all__ = [
     "apply_rotary_position_embeddings",
     "attention_normalize",
     "batch_gather",
+    "cache_compilations",
     "divisible_temporal_padding",
     "gelu_erf",
     "gelu_tanh",

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from bert4keras2.decoders.engine import loop, segments_of
-from bert4keras2.decoders.kv_cache import Cache, advance, capacity, reorder
+from bert4keras2.decoders.engine import segments_of, within_table
+from bert4keras2.decoders.kv_cache import Cache, capacity, reorder
 from bert4keras2.decoders.logits import LOWEST, Controls, LogitsRules, allowed_logits, is_end
 from bert4keras2.decoders.request import Generation, Request
 
@@ -61,14 +61,14 @@ def beam_start(logits: Any, cache: Cache, tokens: Any, beams: int) -> BeamState:
     )
 
 
-def beam_loop(transformer: Any, state: BeamState, rules: LogitsRules, beams: int, controls: Controls) -> BeamState:
+def beam_loop(engine: Any, state: BeamState, rules: LogitsRules, beams: int, controls: Controls) -> BeamState:
     """Search for the likeliest texts with K beams, keeping the K best that have ended.
 
     A text's rank is the sum of its tokens' log-probabilities divided by its length to the power of `length_penalty`; 0
     ranks by the sum alone. A prompt is done when no beam can still enter its K best.
 
     Args:
-        transformer: the model.
+        engine: whose model goes on.
         state: of `beam_start` or of this function.
         rules: what limits the choice.
         beams: K.
@@ -103,8 +103,8 @@ def beam_loop(transformer: Any, state: BeamState, rules: LogitsRules, beams: int
         longest = ops.cast(controls.row_limit, "float32") ** penalty
         best_attainable = score[:, 0] / ops.where(penalty > 0, longest, ops.cast(t + 1, "float32") ** penalty)
         done = ops.logical_or(t + 1 >= controls.row_limit, ops.min(kept[1], axis=1) >= best_attainable)
-        cache = reorder(state.cache, rows)
-        following, cache = advance(transformer, cache, column, segments_of(controls, column), t)
+        cache = within_table(reorder(state.cache, rows), engine.config, t)
+        following, cache = engine.advance(cache, column, segments_of(controls, column), t)
         old = ops.expand_dims(state.done, 1)  # what is done stays as it is
 
         def unless_done(before: Any, now: Any) -> Any:
@@ -124,7 +124,7 @@ def beam_loop(transformer: Any, state: BeamState, rules: LogitsRules, beams: int
             count=ops.where(state.done, state.count, t + 1),
         )
 
-    return loop(unfinished, step, state)
+    return engine.loop(unfinished, step, state)
 
 
 def _of_beams(values: Any, index: Any) -> Any:
@@ -163,7 +163,7 @@ class BeamRequest(Request):
         rules, beams = self.rules, self.options.num_beams
         function = self.engine.compiled(
             ("beam", rules, beams),
-            lambda state, controls: beam_loop(self.engine.decoder, state, rules, beams, controls),
+            lambda state, controls: beam_loop(self.engine, state, rules, beams, controls),
         )
         self.state = function(self.state, self.engine.tensors(self.numbers._replace(step_limit=np.int32(step_limit))))
 

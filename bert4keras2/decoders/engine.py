@@ -16,7 +16,7 @@ from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
 from bert4keras2.functional.narrow import NarrowMatrices, narrowed
 
-__all__ = ["Engine", "engine_of", "loop", "segments_of", "transformer_of"]
+__all__ = ["Engine", "engine_of", "loop", "python_loop", "segments_of", "transformer_of", "within_table"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, V vocabulary, T tokens of one step.
 
@@ -93,6 +93,11 @@ class Engine:
         return self.transformer.config
 
     @property
+    def extra_inputs(self) -> list[str]:
+        """Names of the inputs that the model has besides its own."""
+        return [tensor.name for tensor in self.transformer.additional_input_layers]
+
+    @property
     def positions(self) -> int | None:
         """How many positions the model knows; None where any text fits."""
         return self.config.positions
@@ -165,6 +170,14 @@ class Engine:
         whole = [() if ids is None else ids.astype("int32") for ids in (rows, tokens, segments)]
         logits, cache = self.compiled(("step",), function)(cache, *self.tensors([*whole, np.int32(t)]))
         return ops.convert_to_numpy(logits), cache
+
+    def advance(self, cache: Cache, tokens: Any, segments: Any, t: Any) -> tuple[Any, Cache]:
+        """Run the model over the next tokens of each row, as a part of what is compiled; see `kv_cache.advance`."""
+        return advance(self.decoder, cache, tokens, segments, t)
+
+    def loop(self, unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+        """Run step while unfinished on a state of nested tuples and dicts, as one loop of the backend."""
+        return loop(unfinished, step, state)
 
     def compiled(self, key: Any, function: Callable, other: Engine | None = None) -> Callable:
         """Return the function compiled for the backend; functions of one key are the same.
@@ -252,9 +265,7 @@ class Engine:
 def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
     """Run step while unfinished on a state of nested tuples and dicts, as one loop of the backend."""
     if keras.backend.backend() == "torch":
-        while bool(unfinished(state)):
-            state = step(state)
-        return state
+        return python_loop(unfinished, step, state)
 
     def packed(values: Any) -> Any:
         return tree.pack_sequence_as(state, list(values))
@@ -266,6 +277,22 @@ def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: An
             tuple(tree.flatten(state)),
         )
     )
+
+
+def python_loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+    """Run step while unfinished on a state, step by step."""
+    while bool(unfinished(state)):
+        state = step(state)
+    return state
+
+
+def within_table(cache: Cache, config: Any, t: Any) -> Cache:
+    """Return a cache whose next position is one of the table of absolute positions.
+
+    Rows that are done run along with the others; without this, a long prompt's would leave the table.
+    """
+    known = config.positions
+    return cache if known is None else cache._replace(lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 
 def segments_of(controls: Controls, column: Any) -> Any:

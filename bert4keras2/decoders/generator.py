@@ -12,6 +12,8 @@ from bert4keras2.checkpoints.finding.advice import not_found
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.decoders.beam import BeamRequest
 from bert4keras2.decoders.engine import engine_of
+from bert4keras2.decoders.exported.engine import ExportedEngine
+from bert4keras2.decoders.exported.folder import export_generator, in_onnx, load_exported
 from bert4keras2.decoders.faster.drafting import DraftRequest
 from bert4keras2.decoders.faster.prefixes import PromptPrefix
 from bert4keras2.decoders.options import Options
@@ -20,11 +22,15 @@ from bert4keras2.decoders.request import Generation, Request
 from bert4keras2.decoders.sampling import SampleRequest
 from bert4keras2.decoders.saving import save_generator, saved_options
 from bert4keras2.decoders.scoring import log_probabilities
+from bert4keras2.exporting import described
 from bert4keras2.models import build_transformer_model
 from bert4keras2.progress import progress_bar
+from bert4keras2.settings import check_choice
 from bert4keras2.tokenizers import load_tokenizer
 
 __all__ = ["Generation", "Generator"]
+
+ENGINES = ("keras", "onnx")
 
 
 class Generator:
@@ -43,6 +49,8 @@ class Generator:
         prompt: function from a text to ids or (ids, segments), instead of the tokenizer's `encode`.
         batch_size: most rows (prompts times samples or beams) of one run.
         weights: "bfloat16": steps over few rows read copies of the matrices in half as many bits (PyTorch).
+        engine: "keras"; or "onnx", which converts the model as it is now for onnxruntime: quick to start on CPUs, since
+            nothing is compiled.
     """
 
     def __init__(
@@ -56,14 +64,17 @@ class Generator:
         prompt: Callable[[Any], Any] | None = None,
         batch_size: int = 32,
         weights: str | None = None,
+        engine: str = "keras",
     ):
+        check_choice("engine", engine, ENGINES)
         if isinstance(model, str | os.PathLike):
             raise TypeError(
                 f"Generator takes a model: Generator(build_transformer_model(FOLDER, application='lm'), "
                 f"load_tokenizer(FOLDER)), or Generator.load(FOLDER, application='lm') in short, not {model!r}."
                 f"{'' if os.path.exists(model) else ' ' + not_found(os.fspath(model))}"
             )
-        self.engine, self._source = engine_of(model, weights), model
+        self.engine: Any = model if isinstance(model, ExportedEngine) else engine_of(model, weights)
+        self._source = model
         config = self.engine.config
         if config.stack == "decoder" or (config.stack == "seq2seq" and not config.with_lm):
             what = "half of an encoder-decoder" if config.stack == "decoder" else "built with with_lm=False"
@@ -77,6 +88,10 @@ class Generator:
         self.end_ids = tuple(int(i) for i in ([end_id] if np.ndim(end_id) == 0 else end_id))
         self.prompter = Prompter(self.engine.config, tokenizer, maxlen, start_id, segment, prompt)
         self.batch_size = batch_size
+        if engine == "onnx" and not isinstance(model, ExportedEngine):
+            self.engine = in_onnx(self)
+        if weights is not None:
+            self._by_keras("weights=")
 
     @classmethod
     def load(cls, folder: str | os.PathLike, **options: Any) -> Generator:
@@ -84,17 +99,20 @@ class Generator:
 
         Args:
             folder: the folder that `build_transformer_model` and `load_tokenizer` read, or the name of a repository
-                on the Hugging Face hub.
+                on the Hugging Face hub; or what `export` wrote, which is run by onnxruntime.
             **options: those of `Generator`; `tokenizer_options`, a dict for `load_tokenizer`; all others go to
-                `build_transformer_model`, such as application="lm".
+                `build_transformer_model`, such as application="lm". Of an exported model: those of `Generator`,
+                `tokenizer_options` and `threads`.
 
         Raises:
             FileNotFoundError: if a file is missing.
             TypeError: for an unknown option.
             ValueError: if files and options do not fit together, or the model cannot generate.
         """
-        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size", "weights")
+        own = ("end_id", "maxlen", "start_id", "segment", "prompt", "batch_size", "weights", "engine")
         chosen = {name: options.pop(name) for name in own if name in options}
+        if described(folder) is not None:
+            return cls(*load_exported(folder, chosen, options), **{**saved_options(folder)[0], **chosen})
         folder = resolve(folder, progress=options.get("progress"))
         said, implied = saved_options(folder)
         tokenizer = load_tokenizer(folder, **(options.pop("tokenizer_options", None) or {}))
@@ -115,6 +133,24 @@ class Generator:
             OSError: if the disk takes no more.
         """
         save_generator(self, self._source, folder)
+
+    def export(self, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any) -> str:
+        """Write one step of generation as ONNX, with keys and values as inputs and outputs, and the tokenizer's files.
+
+        Args:
+            folder: where to; `load` reads it, and docs/export.md says what other programs have to know.
+            to: "onnx"; other formats have the model without a cache, by `model.export`.
+            int8: matrices of eight bits.
+            **options: `opset`.
+
+        Returns:
+            What was written and how it compares, in words.
+
+        Raises:
+            ImportError: if a package of the format is not installed.
+            ValueError: if the model is exported already, cannot be, or there is no tokenizer.
+        """
+        return export_generator(self, folder, to, int8, **options)
 
     def generate(
         self,
@@ -178,6 +214,7 @@ class Generator:
             ValueError: if a token of the model sees those behind it (application "unilm", encoder-decoders), or
                 keys and values would depend on more than the tokens.
         """
+        self._by_keras("prefix")
         return PromptPrefix(self.engine, self.prompter, self._prompt(text))
 
     def stream(
@@ -271,11 +308,19 @@ class Generator:
             )
 
     def _check_extra(self, extra: list[np.ndarray], rows: int) -> None:
-        wanted = len(self.engine.transformer.additional_input_layers)
+        wanted = len(self.engine.extra_inputs)
         if len(extra) != wanted or any(not array.ndim or len(array) != rows for array in extra):
             raise ValueError(
                 f"The model has {wanted} additional inputs, so extra is a list of {wanted} arrays with {rows} rows, "
                 f"one for each prompt; it holds {[array.shape for array in extra]}"
+            )
+
+    def _by_keras(self, what: str) -> None:
+        """Raise a ValueError for what generation by onnxruntime does not know."""
+        if isinstance(self.engine, ExportedEngine):
+            raise ValueError(
+                f"{what} is for models of Keras, and this Generator runs an exported one (engine='onnx'): load the folder"
+                " of the model itself"
             )
 
     def _request(
@@ -283,6 +328,8 @@ class Generator:
     ) -> Request:
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is at least 1, not {max_new_tokens}")
+        if options.draft is not None:
+            self._by_keras("draft")
         kind = BeamRequest if options.strategy == "beam" else SampleRequest if options.draft is None else DraftRequest
         return kind(self, prompts, max_new_tokens, options, extra, order)
 

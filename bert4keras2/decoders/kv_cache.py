@@ -82,7 +82,7 @@ def prefill(
         if name not in context.crosses
     }
     cross = {name: tuple(pair) for name, pair in context.collected.items() if name in context.crosses}
-    after = ops.zeros((tokens.shape[0], capacity), dtype="bool")
+    after = ops.zeros((ops.shape(tokens)[0], capacity), dtype="bool")
     return logits[:, 0], Cache(
         attention, cross, lengths, padding_mask(tokens, transformer.config.pad_id), after, condition, memory
     )

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from bert4keras2.decoders.engine import loop, segments_of
-from bert4keras2.decoders.kv_cache import Cache, advance, capacity
+from bert4keras2.decoders.engine import segments_of, within_table
+from bert4keras2.decoders.kv_cache import Cache, capacity
 from bert4keras2.decoders.logits import Controls, LogitsRules, allowed_logits, is_end, sample
 from bert4keras2.decoders.request import Generation, Request
 
@@ -52,13 +52,11 @@ def sample_start(logits: Any, cache: Cache, tokens: Any) -> SampleState:
     )
 
 
-def sample_loop(
-    transformer: Any, state: SampleState, rules: LogitsRules, greedy: bool, controls: Controls
-) -> SampleState:
+def sample_loop(engine: Any, state: SampleState, rules: LogitsRules, greedy: bool, controls: Controls) -> SampleState:
     """Choose tokens and run the model on them until all rows have ended or `step_limit` tokens are there.
 
     Args:
-        transformer: the model.
+        engine: whose model goes on.
         state: of `sample_start` or of this function.
         rules: what limits the choice.
         greedy: take the likeliest token rather than sampling one.
@@ -85,7 +83,8 @@ def sample_loop(
         place = ops.logical_and(place, ops.expand_dims(ops.logical_not(done), 1))
         count = state.count + ops.cast(ops.logical_not(done), "int32")
         ended = ops.logical_or(is_end(token, rules), count >= controls.row_limit)
-        following, cache = advance(transformer, state.cache, column, segments_of(controls, column), t)
+        cache = within_table(state.cache, engine.config, t)
+        following, cache = engine.advance(cache, column, segments_of(controls, column), t)
         return SampleState(
             t=t + 1,
             logits=following[:, 0],
@@ -97,7 +96,7 @@ def sample_loop(
             token_logprobs=ops.where(here, ops.expand_dims(ops.where(done, 0.0, logprob), 1), state.token_logprobs),
         )
 
-    return loop(unfinished, step, state)
+    return engine.loop(unfinished, step, state)
 
 
 class SampleRequest(Request):
@@ -135,7 +134,7 @@ class SampleRequest(Request):
         rules, greedy = self.rules, self.options.strategy == "greedy"
         function = self.engine.compiled(
             ("sample", rules, greedy),
-            lambda state, controls: sample_loop(self.engine.decoder, state, rules, greedy, controls),
+            lambda state, controls: sample_loop(self.engine, state, rules, greedy, controls),
         )
         self.state = function(self.state, self.engine.tensors(self.numbers._replace(step_limit=np.int32(step_limit))))
 

@@ -11,7 +11,7 @@ from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.files import read_json, write_text
 from bert4keras2.tokenizers.folder import save_tokenizer
 
-__all__ = ["FILE", "saved_options", "save_generator"]
+__all__ = ["FILE", "generates", "save_generator", "saved_options", "transformer_to_save", "write_options"]
 
 FILE = "generator.json"
 FORMAT = 1
@@ -26,6 +26,28 @@ def save_generator(generator: Any, model: Any, folder: str | os.PathLike) -> Non
         model: the model that it was made of.
         folder: where to.
     """
+    transformer = transformer_to_save(generator, model)
+    folder = os.fspath(folder)
+    with warnings.catch_warnings():  # our own file says what config.json cannot
+        warnings.filterwarnings("ignore", "A config.json cannot say application")
+        transformer.save_pretrained(folder)
+    save_tokenizer(generator.tokenizer, folder, transformer)
+    write_options(generator, folder)
+
+
+def generates(config: Any) -> bool:
+    """Whether a model of this configuration is one that a `Generator` takes."""
+    if config.stack == "seq2seq":
+        return bool(config.with_lm)
+    return config.stack == "single" and config.application in ("lm", "unilm")
+
+
+def transformer_to_save(generator: Any, model: Any) -> Any:
+    """Return the `Transformer` of a generator that a folder can keep.
+
+    Raises:
+        ValueError: if its model is none of `build_transformer_model`, `prompt` is a function, or there is no tokenizer.
+    """
     transformer = model if hasattr(model, "hidden_states") else getattr(model, "transformer", None)
     if not hasattr(transformer, "save_pretrained"):
         raise ValueError("save() writes a model of build_transformer_model, and this generator was made of another one")
@@ -35,12 +57,12 @@ def save_generator(generator: Any, model: Any, folder: str | os.PathLike) -> Non
         )
     if generator.tokenizer is None:
         raise ValueError("save() writes the tokenizer too, and this generator has none")
-    folder = os.fspath(folder)
-    with warnings.catch_warnings():  # our own file says what config.json cannot
-        warnings.filterwarnings("ignore", "A config.json cannot say application")
-        transformer.save_pretrained(folder)
-    save_tokenizer(generator.tokenizer, folder, transformer)
-    prompter, config = generator.prompter, transformer.config
+    return transformer
+
+
+def write_options(generator: Any, folder: str) -> None:
+    """Write how a generator makes prompts and ends texts, and what its model was built for."""
+    prompter, config = generator.prompter, generator.engine.config
     options = {"end_id": list(generator.end_ids), "maxlen": prompter.maxlen, "start_id": prompter.start_id}
     options |= {"segment": prompter.segment, "batch_size": generator.batch_size}
     said = {"format": FORMAT, "options": options, "model": {name: getattr(config, name) for name in MODEL_OPTIONS}}

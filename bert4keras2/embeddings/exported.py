@@ -6,13 +6,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from bert4keras2.checkpoints.folder import find_weights
 from bert4keras2.embeddings.pooling import pad_id_of
-from bert4keras2.errors import CheckpointError
-from bert4keras2.exporting import PLACES, Description, check_format, export_model
-from bert4keras2.models import build_transformer_model
+from bert4keras2.exporting import PLACES, Description, check_format, export_model, refuse_checkpoint
 from bert4keras2.models.export import save_config
-from bert4keras2.tokenizers import load_tokenizer
 from bert4keras2.tokenizers.folder import save_tokenizer
 from bert4keras2.training.input_checks import IdLimits
 
@@ -60,7 +56,7 @@ def write_exported(
     check_format(to, int8)
     folder = os.fspath(folder)
     os.makedirs(folder, exist_ok=True)
-    _refuse_checkpoint(folder)
+    refuse_checkpoint(folder)
     limits = IdLimits(model)
     file = os.path.join(folder, PLACES[to])
     done = export_model(model, file, to, limits.examples(), output_names, int8, **format_options)
@@ -85,41 +81,23 @@ def write_exported(
     return done.summary()
 
 
-def _refuse_checkpoint(folder: str) -> None:
-    try:
-        path, _ = find_weights(folder)
-    except CheckpointError:
-        return
-    raise ValueError(f"{folder} holds a checkpoint ({os.path.basename(path)}): export to a folder of its own")
-
-
 def export_encoder(
-    source: str | os.PathLike,
-    folder: str | os.PathLike,
-    to: str = "onnx",
-    int8: bool = False,
-    options: dict[str, Any] | None = None,
-    **format_options: Any,
+    transformer: Any, tokenizer: Any, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any
 ) -> str:
-    """Write the model of a checkpoint's folder as it is: hidden states, or the outputs of the heads asked for.
+    """Write a model as it is: hidden states, or the outputs of the heads that it has.
 
     Args:
-        source: folder that `build_transformer_model` and `load_tokenizer` read.
+        transformer: of `build_transformer_model(..., return_keras_model=False)`.
+        tokenizer: its tokenizer.
         folder: where to.
         to: "onnx", "saved_model", "litert" or "openvino".
         int8: matrices of eight bits.
-        options: of `build_transformer_model`, and `tokenizer_options`.
-        **format_options: `opset`.
+        **options: `opset`.
 
     Returns:
         What was written and how it compares, in words.
     """
-    options = dict(options or {})
-    tokenizer = load_tokenizer(source, **(options.pop("tokenizer_options", None) or {}))
-    transformer = build_transformer_model(source, **{**options, "return_keras_model": False})
     outputs = len(transformer.model.outputs)
     names = ["hidden_states"] if transformer.output is transformer.hidden_states[-1] else None
     names = names if outputs == 1 else None
-    return write_exported(
-        folder, "encoder", transformer.model, transformer, tokenizer, to, int8, names, **format_options
-    )
+    return write_exported(folder, "encoder", transformer.model, transformer, tokenizer, to, int8, names, **options)

@@ -1,6 +1,6 @@
 """Models for other programs: ONNX, SavedModel, LiteRT, OpenVINO; and ONNX models as functions of arrays."""
 
-from bert4keras2.exporting.described import Description, described
+from bert4keras2.exporting.described import Description, described, refuse_checkpoint
 from bert4keras2.exporting.exported import ExportedModel
 from bert4keras2.exporting.runtime import OnnxModel
 from bert4keras2.exporting.writing import FORMATS, PLACES, Written, check_format, export_model
@@ -15,4 +15,5 @@ __all__ = [
     "check_format",
     "described",
     "export_model",
+    "refuse_checkpoint",
 ]

@@ -8,13 +8,14 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from bert4keras2.errors import CheckpointFormatError
+from bert4keras2.checkpoints.folder import find_weights
+from bert4keras2.errors import CheckpointError, CheckpointFormatError
 from bert4keras2.files import read_json, write_text
 
-__all__ = ["Description", "described"]
+__all__ = ["Description", "described", "refuse_checkpoint"]
 
 FILE, FORMAT = "export.json", 1
-KINDS = ("encoder", "vectors", "task")
+KINDS = ("encoder", "vectors", "task", "generator")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Description:
     """An exported model, and what has to be known to use it.
 
     Attributes:
-        kind: "encoder" (ids to hidden states), "vectors" (ids to one vector a text) or "task".
+        kind: "encoder" (ids to hidden states), "vectors" (ids to one vector a text), "task" or "generator" (a step).
         to: the format, one of `FORMATS`.
         file: the model's file or folder, beside export.json.
         inputs: names of the inputs, int32 arrays (batch, length), in the model's order.
@@ -75,3 +76,12 @@ def described(folder: str | os.PathLike) -> Description | None:
     if found.kind not in KINDS or not found.inputs or os.path.basename(found.file) != found.file:
         raise CheckpointFormatError(f"{path} does not describe an exported model: export it again")
     return found
+
+
+def refuse_checkpoint(folder: str) -> None:
+    """Raise a ValueError if a folder holds a checkpoint: it would be taken for the exported model, or this for it."""
+    try:
+        path, _ = find_weights(folder)
+    except CheckpointError:
+        return
+    raise ValueError(f"{folder} holds a checkpoint ({os.path.basename(path)}): export to a folder of its own")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from bert4keras2.exporting.onnx_merge import merge_gelus, merge_normalizations, 
 from bert4keras2.exporting.packages import load_package
 from bert4keras2.functional import keras_private
 
-__all__ = ["LARGEST", "OPSET", "onnx_of"]
+__all__ = ["LARGEST", "OPSET", "onnx_of", "onnx_of_function"]
 
 OPSET = 20  # has a node for GELU
 CONVERTED = 18  # the newest that tf2onnx writes; what it writes means the same in OPSET
@@ -34,6 +34,41 @@ def onnx_of(model: Any, output_names: Sequence[str], opset: int = OPSET) -> Any:
         ImportError: if tf2onnx is not installed.
         ValueError: if the model is too large for one file.
     """
+    if 4 * model.count_params() > LARGEST:
+        raise ValueError(f"{model.name} has {model.count_params():,} weights: an ONNX file holds 2 GiB at most")
+    structure = keras_private.input_structure(model)
+    inputs = keras.tree.flatten(structure)
+
+    def forward(*tensors: Any) -> Any:
+        return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(tensors)), training=False))
+
+    names = [keras_private.maker(x).name for x in inputs]
+    found = onnx_of_function(forward, [(x.shape, x.dtype) for x in inputs], names, output_names, model.name, opset)
+    name_dimensions(found.graph, [x.shape for x in inputs], [x.shape for x in model.outputs])
+    return found
+
+
+def onnx_of_function(
+    function: Callable[..., Sequence[Any]],
+    specs: Sequence[tuple[Sequence[int | None], str]],
+    names: Sequence[str],
+    output_names: Sequence[str],
+    title: str,
+    opset: int = OPSET,
+) -> Any:
+    """Return a function of tensors as an onnx.ModelProto of named inputs; the caller names their dimensions.
+
+    Args:
+        function: of TensorFlow's tensors, which calls layers and returns a list of tensors.
+        specs: (shape, dtype) of each input, None for sizes that vary.
+        names: of the inputs.
+        output_names: of the outputs.
+        title: the model's name.
+        opset: version of ONNX's operators, from 17 to 20.
+
+    Raises:
+        ImportError: if tf2onnx is not installed.
+    """
     import tensorflow as tf
 
     purpose = "Exporting to ONNX"
@@ -42,20 +77,12 @@ def onnx_of(model: Any, output_names: Sequence[str], opset: int = OPSET) -> Any:
     from tf2onnx import optimizer, tf_loader
     from tf2onnx.tfonnx import process_tf_graph
 
-    if 4 * model.count_params() > LARGEST:
-        raise ValueError(f"{model.name} has {model.count_params():,} weights: an ONNX file holds 2 GiB at most")
-    structure = keras_private.input_structure(model)
-    inputs = keras.tree.flatten(structure)
-    specs = [tf.TensorSpec(x.shape, x.dtype, name=f"input_{k}") for k, x in enumerate(inputs)]
-
-    @tf.function(autograph=False, input_signature=specs)
-    def forward(*tensors: Any) -> Any:
-        return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(tensors)), training=False))
-
+    signature = [tf.TensorSpec(shape, dtype, name=f"input_{k}") for k, (shape, dtype) in enumerate(specs)]
+    forward = tf.function(function, autograph=False, input_signature=signature)
     concrete = forward.get_concrete_function()
     given = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.resource]
     made = [tensor.name for tensor in concrete.outputs]
-    names = dict(zip(given, [keras_private.maker(x).name for x in inputs], strict=True))
+    renamed = dict(zip(given, names, strict=True))
     # Of tf2onnx's own passes, the one that joins neighbouring Reshapes is left out: it does so even if the second one
     # says "this size as in my input" (0), and then heads are split along the wrong axes.
     passes = {
@@ -79,11 +106,11 @@ def onnx_of(model: Any, output_names: Sequence[str], opset: int = OPSET) -> Any:
                 custom_op_handlers={"Erfc": (_erfc, []), "SelectV2": (_where, [])},
                 input_names=given,
                 output_names=made,
-                tensors_to_rename={**names, **dict(zip(made, output_names, strict=True))},
+                tensors_to_rename={**renamed, **dict(zip(made, output_names, strict=True))},
             )
-        found = optimizer.optimize_graph(converted, catch_errors=False, optimizers=passes).make_model(model.name)
+        found = optimizer.optimize_graph(converted, catch_errors=False, optimizers=passes).make_model(title)
     # The converter's order of inputs is its own.
-    order = {name: place for place, name in enumerate(names.values())}
+    order = {name: place for place, name in enumerate(names)}
     sorted_inputs = sorted(found.graph.input, key=lambda value: order[value.name])
     del found.graph.input[:]
     found.graph.input.extend(sorted_inputs)
@@ -94,7 +121,6 @@ def onnx_of(model: Any, output_names: Sequence[str], opset: int = OPSET) -> Any:
         for domain in found.opset_import:
             if domain.domain in ("", "ai.onnx"):
                 domain.version = opset
-    name_dimensions(found.graph, [x.shape for x in inputs], [x.shape for x in model.outputs])
     found.producer_name, found.producer_version = "bert4keras2", ""
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bert4keras2.exporting.packages import load_package
 
-__all__ = ["Graph", "name_dimensions"]
+__all__ = ["Graph", "call_dimensions", "name_dimensions"]
 
 
 class Graph:
@@ -130,6 +130,23 @@ def name_dimensions(graph: Any, inputs: Sequence[Sequence[Any]], outputs: Sequen
         _name(value, shape, length)
     for value, shape in zip(graph.output, outputs, strict=True):
         _name(value, shape, "length" if single else None)
+
+
+def call_dimensions(graph: Any, dims: dict[str, Sequence[int | str]]) -> None:
+    """Say of values by their names which sizes they have, numbers and names of sizes that vary.
+
+    Args:
+        graph: an onnx.GraphProto, changed in place.
+        dims: {name of an input or output: its sizes}.
+    """
+    for value in (*graph.input, *graph.output):
+        shape = value.type.tensor_type.shape.dim
+        del shape[:]
+        for size in dims[value.name]:
+            if isinstance(size, str):
+                shape.add().dim_param = size
+            else:
+                shape.add().dim_value = size
 
 
 def _name(value: Any, shape: Sequence[Any], length: str | None) -> None:

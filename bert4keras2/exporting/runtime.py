@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class OnnxModel:
     Attributes:
         inputs: names of the inputs, in their order.
         outputs: names of the outputs.
+        shapes: sizes of inputs and outputs by their names; None, or a word, for those that vary.
         by_shape: whether each new shape costs a compilation; it does not.
 
     Raises:
@@ -49,10 +50,16 @@ class OnnxModel:
             raise ValueError(f"onnxruntime cannot run {path}: {error}") from error
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
+        values = [*self._session.get_inputs(), *self._session.get_outputs()]
+        self.shapes = {value.name: list(value.shape) for value in values}
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return all outputs for arrays in the order of the inputs."""
         return self._session.run(None, dict(zip(self.inputs, arrays, strict=True)))
+
+    def by_name(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return all outputs by their names, for arrays by those of the inputs."""
+        return dict(zip(self.outputs, self._session.run(None, dict(arrays)), strict=True))
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Return the first output for arrays in the order of the inputs."""

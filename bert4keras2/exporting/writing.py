@@ -22,7 +22,7 @@ from bert4keras2.exporting.runtime import OnnxModel
 from bert4keras2.files import scratch_folder
 from bert4keras2.functional import keras_private
 
-__all__ = ["FORMATS", "PLACES", "Written", "check_format", "export_model"]
+__all__ = ["FORMATS", "PLACES", "TOLERANCE", "Written", "check_format", "check_precision", "export_model"]
 
 # What each format is called on a disk; a name without an ending is a folder.
 PLACES = {"onnx": "model.onnx", "saved_model": "saved_model", "litert": "model.tflite", "openvino": "model.xml"}
@@ -134,6 +134,11 @@ def _check_model(model: Any) -> None:
             f"{getattr(model, 'name', model)!r} is no functional model, so its inputs have no names and shapes: build"
             " keras.models.Model(inputs, outputs) of symbolic inputs"
         )
+    check_precision(model)
+
+
+def check_precision(model: Any) -> None:
+    """Raise a ValueError that names the layer if one of a model's computes in half precision."""
     for layer in keras_private.inner_layers(model):
         dtype = str(getattr(layer, "compute_dtype", None) or "float32")
         if "float" in dtype and dtype != "float32":

@@ -18,6 +18,8 @@ from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["MultiHeadAttention", "attend"]
 
+# The index of a cache without room, which new positions make longer: models for other programs have such ones.
+APPEND = -1
 # What attention layers of a model are called with, besides caches.
 DIRECT = {"attention_mask", "rotary", "bias", "relative"}
 
@@ -126,11 +128,14 @@ def unit_length(x: Any) -> Any:
 def write_cache(cache, key, value, index):
     """Return (keys, values) of a cache, each (B, H, S, D), with T new positions (B, T, H, D) written from `index` on.
 
-    An empty cache becomes one of these positions alone.
+    An empty cache becomes one of these positions alone. At the index `APPEND` they stand behind all others, and the
+    cache grows.
     """
     new = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
     if not cache:
         return new
+    if isinstance(index, int) and index == APPEND:
+        return tuple(ops.concatenate([old, ops.cast(x, old.dtype)], axis=2) for old, x in zip(cache, new, strict=True))
     return tuple(
         ops.slice_update(old, (0, 0, index, 0), ops.cast(x, old.dtype)) for old, x in zip(cache, new, strict=True)
     )

@@ -77,6 +77,7 @@ class ClassicMethods:
     """Methods and messages of Keras 2's models, to be mixed into a keras.Model."""
 
     _makes_function = False
+    _made_function: tuple[Any, ...] = (None,)
 
     # -- generators ------------------------------------------------------------------------------------------
 
@@ -242,9 +243,13 @@ class ClassicMethods:
             return super().make_train_function(*args, **kwargs)
         finally:
             self.__dict__["_makes_function"] = False
+            # In a tuple, where TensorFlow does not look for functions to save.
+            self.__dict__["_made_function"] = (self.train_function,)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "train_function" and value is not None and not self._makes_function:
+        # tf.saved_model.save takes the function away and puts it back.
+        made = name != "train_function" or value is None or self._makes_function or value is self._made_function[0]
+        if not made:
             raise AttributeError(f"model.train_function cannot be replaced: {_STEP}")
         super().__setattr__(name, value)
 

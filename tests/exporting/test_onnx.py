@@ -78,6 +78,27 @@ def test_families(family, tmp_path):
 
 
 @on_tensorflow
+def test_saved_models_of_a_trained_model(tmp_path):
+    """tf.saved_model.save and model.export's default write what the model gives, after fit too; it trains on."""
+    import tensorflow as tf
+
+    model = build("roformer")
+    inputs = inputs_of(model, 2, 5)
+    model.compile("sgd", "mse")
+    model.train_on_batch(inputs, np.zeros((2, 5, 32)))
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    model.export(tmp_path / "exported", verbose=False)
+    expected = model.predict_on_batch(inputs)
+    serve = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
+    found = serve(inputs=tf.constant(inputs[0]), inputs_1=tf.constant(inputs[1]))
+    np.testing.assert_allclose(next(iter(found.values())), expected, atol=2e-5)
+    serve = tf.saved_model.load(str(tmp_path / "exported")).signatures["serving_default"]
+    found = serve(Input_Token=tf.constant(inputs[0]), Input_Segment=tf.constant(inputs[1]))
+    np.testing.assert_allclose(next(iter(found.values())), expected, atol=2e-5)
+    model.train_on_batch(inputs, np.zeros((2, 5, 32)))
+
+
+@on_tensorflow
 def test_graph_is_one_of_large_operations():
     """Runtimes are fast where layer normalization, GELU and a Dense layer's product are one node each."""
     model = build("bert")
