@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from bert4keras2.decoders.engine import segments_of, within_table
+from bert4keras2.decoders.engine import segments_of
 from bert4keras2.decoders.kv_cache import Cache, capacity, reorder
 from bert4keras2.decoders.logits import LOWEST, Controls, LogitsRules, allowed_logits, is_end
 from bert4keras2.decoders.request import Generation, Request
@@ -103,8 +103,7 @@ def beam_loop(engine: Any, state: BeamState, rules: LogitsRules, beams: int, con
         longest = ops.cast(controls.row_limit, "float32") ** penalty
         best_attainable = score[:, 0] / ops.where(penalty > 0, longest, ops.cast(t + 1, "float32") ** penalty)
         done = ops.logical_or(t + 1 >= controls.row_limit, ops.min(kept[1], axis=1) >= best_attainable)
-        cache = within_table(reorder(state.cache, rows), engine.config, t)
-        following, cache = engine.advance(cache, column, segments_of(controls, column), t)
+        following, cache = engine.advance(reorder(state.cache, rows), column, segments_of(controls, column), t)
         old = ops.expand_dims(state.done, 1)  # what is done stays as it is
 
         def unless_done(before: Any, now: Any) -> Any:

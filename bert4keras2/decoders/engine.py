@@ -16,7 +16,7 @@ from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
 from bert4keras2.functional.narrow import NarrowMatrices, narrowed
 
-__all__ = ["Engine", "engine_of", "loop", "python_loop", "segments_of", "transformer_of", "within_table"]
+__all__ = ["Engine", "engine_of", "loop", "python_loop", "segments_of", "transformer_of"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, V vocabulary, T tokens of one step.
 
@@ -284,15 +284,6 @@ def python_loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], st
     while bool(unfinished(state)):
         state = step(state)
     return state
-
-
-def within_table(cache: Cache, config: Any, t: Any) -> Cache:
-    """Return a cache whose next position is one of the table of absolute positions.
-
-    Rows that are done run along with the others; without this, a long prompt's would leave the table.
-    """
-    known = config.positions
-    return cache if known is None else cache._replace(lengths=ops.minimum(cache.lengths, known - 1 - t))
 
 
 def segments_of(controls: Controls, column: Any) -> Any:

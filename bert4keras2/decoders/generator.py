@@ -319,8 +319,8 @@ class Generator:
         """Raise a ValueError for what generation by onnxruntime does not know."""
         if isinstance(self.engine, ExportedEngine):
             raise ValueError(
-                f"{what} is for models of Keras, and this Generator runs an exported one (engine='onnx'): load the folder"
-                " of the model itself"
+                f"{what} is for models of Keras, and this Generator runs an exported one (engine='onnx'): load the"
+                " folder of the model itself"
             )
 
     def _request(

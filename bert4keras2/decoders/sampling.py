@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from bert4keras2.decoders.engine import segments_of, within_table
+from bert4keras2.decoders.engine import segments_of
 from bert4keras2.decoders.kv_cache import Cache, capacity
 from bert4keras2.decoders.logits import Controls, LogitsRules, allowed_logits, is_end, sample
 from bert4keras2.decoders.request import Generation, Request
@@ -83,8 +83,7 @@ def sample_loop(engine: Any, state: SampleState, rules: LogitsRules, greedy: boo
         place = ops.logical_and(place, ops.expand_dims(ops.logical_not(done), 1))
         count = state.count + ops.cast(ops.logical_not(done), "int32")
         ended = ops.logical_or(is_end(token, rules), count >= controls.row_limit)
-        cache = within_table(state.cache, engine.config, t)
-        following, cache = engine.advance(cache, column, segments_of(controls, column), t)
+        following, cache = engine.advance(state.cache, column, segments_of(controls, column), t)
         return SampleState(
             t=t + 1,
             logits=following[:, 0],

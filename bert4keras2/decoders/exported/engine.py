@@ -153,6 +153,8 @@ class ExportedEngine:
         # end.
         places = np.tile(np.arange(prompt.shape[1], dtype="int32"), (len(prompt), 1))
         places = np.concatenate([places, lengths[:, None] + np.arange(t + count, dtype="int32")], axis=1)
+        if self.positions is not None:  # rows that are done run along with others, whose prompts may be shorter
+            places = np.minimum(places, self.positions - 1)
         index = np.tile(np.arange(count, dtype="int32"), (len(tokens), 1))
         logits, past = self._run(cache, tokens, segments, shown, places, index)
         return logits, cache._replace(attention=past, after=after)
