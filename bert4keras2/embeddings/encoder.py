@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import operator
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,18 +13,17 @@ import numpy as np
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.embeddings.batches import WINDOW, TextBatches
 from bert4keras2.embeddings.compiled import Compiled
-from bert4keras2.embeddings.exported import write_exported
+from bert4keras2.embeddings.exported import export_vectors, in_onnx, load_exported
 from bert4keras2.embeddings.modules import read_modules
 from bert4keras2.embeddings.packed import PackedVectors
 from bert4keras2.embeddings.pooling import check_pooling, vector_model
 from bert4keras2.embeddings.saving import save_encoder
 from bert4keras2.embeddings.whiten import Whitening, whitening
-from bert4keras2.exporting import Description, ExportedModel, OnnxModel, described, export_model
+from bert4keras2.exporting import ExportedModel, described
 from bert4keras2.models import build_transformer_model
 from bert4keras2.progress import progress_bar
 from bert4keras2.settings import check_choice
 from bert4keras2.tokenizers import load_tokenizer
-from bert4keras2.training.input_checks import IdLimits
 
 __all__ = ["SentenceEncoder"]
 
@@ -111,7 +109,7 @@ class SentenceEncoder:
             self.model = vector_model(model, pooling, output, self.layers)
             self.dimension = int(self.model.output_shape[-1])
             self._cutter = TextBatches(self.model, tokenizer, self.maxlen)
-            self._compiled = _in_onnx(self.model) if engine == "onnx" else Compiled(self.model, jit_compile)
+            self._compiled = in_onnx(self.model) if engine == "onnx" else Compiled(self.model, jit_compile)
         self._whitening: Whitening | None = None
 
     @classmethod
@@ -139,7 +137,7 @@ class SentenceEncoder:
         chosen = {name: options.pop(name) for name in own if name in options}
         said = described(folder)
         if said is not None:
-            return cls._load_exported(folder, said, {**chosen, **options})
+            return cls(**load_exported(folder, said, {**chosen, **options}))
         check_pooling(chosen.get("pooling", "mean"))  # before the weights are read
         obey = options.pop("modules", True) and chosen.get("output") is None
         folder = resolve(folder, progress=options.get("progress"))
@@ -160,25 +158,6 @@ class SentenceEncoder:
     #: By the name that tasks have for it.
     from_checkpoint = load
 
-    @classmethod
-    def _load_exported(cls, folder: str | os.PathLike, said: Description, options: dict[str, Any]) -> SentenceEncoder:
-        threads = options.pop("threads", None)
-        fixed = {"pooling": said.options.get("pooling"), "engine": "onnx"}
-        for name, value in fixed.items():
-            if options.pop(name, value) != value:
-                raise ValueError(f"{os.fspath(folder)} holds an exported model with {name}={value!r}")
-        known = ("maxlen", "normalize", "prefix", "prompts", "batch_size", "tokenizer_options")
-        for name in options:
-            if name not in known:
-                raise ValueError(
-                    f"{os.fspath(folder)} holds an exported model, which is built already: {name} says nothing"
-                )
-        model = ExportedModel(folder, "vectors", threads)
-        tokenizer_options = options.pop("tokenizer_options", None) or said.options.get("tokenizer_options") or {}
-        kept = {name: said.options[name] for name in known if name in said.options and name != "tokenizer_options"}
-        tokenizer = load_tokenizer(folder, **tokenizer_options)
-        return cls(model, tokenizer, **{**kept, "pooling": fixed["pooling"] or "mean", **options})
-
     def export(self, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any) -> str:
         """Write the model from ids to vectors for another program, and what texts are made into ids by.
 
@@ -195,18 +174,7 @@ class SentenceEncoder:
             ImportError: if a package of the format is not installed.
             ValueError: if the model is exported already, or cannot be.
         """
-        if self.model is None:
-            raise ValueError("this encoder is an exported model: export the one that it was made from")
-        if self._transformer is None:
-            raise ValueError(
-                "the vocabulary's files are known of models of build_transformer_model alone: for others,"
-                " encoder.model.export(file, format='onnx') writes the model"
-            )
-        kept = {"pooling": self.pooling, "maxlen": self.maxlen, "prefix": self.prefix, "normalize": self.normalize}
-        kept |= {"batch_size": self.batch_size, "prompts": self.prompts}
-        return write_exported(
-            folder, "vectors", self.model, self._transformer, self.tokenizer, to, int8, ["vectors"], kept, **options
-        )
+        return export_vectors(self, self._transformer, folder, to, int8, **options)
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write model, vocabulary and how vectors are made as a folder of sentence-transformers; `load` reads it.
@@ -336,14 +304,6 @@ class SentenceEncoder:
         return PackedVectors(
             self._transformer, self._cutter, self.pooling, self.layers, self.batch_size, *self._compiled.how
         )
-
-
-def _in_onnx(model: Any) -> OnnxModel:
-    """Return a Keras model as one of onnxruntime, with the weights that it has now."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.onnx")
-        export_model(model, path, "onnx", IdLimits(model).examples(), ["vectors"])
-        return OnnxModel(path)
 
 
 def _integer(name: str, value: Any, smallest: int) -> int:

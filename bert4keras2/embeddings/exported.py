@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 from bert4keras2.embeddings.pooling import pad_id_of
-from bert4keras2.exporting import PLACES, Description, check_format, export_model, refuse_checkpoint
+from bert4keras2.exporting import (
+    PLACES,
+    Description,
+    ExportedModel,
+    OnnxModel,
+    check_format,
+    export_model,
+    refuse_checkpoint,
+)
 from bert4keras2.models.export import save_config
+from bert4keras2.tokenizers import load_tokenizer
 from bert4keras2.tokenizers.folder import save_tokenizer
 from bert4keras2.training.input_checks import IdLimits
 
-__all__ = ["export_encoder", "write_exported"]
+__all__ = ["export_encoder", "export_vectors", "in_onnx", "load_exported", "write_exported"]
 
 
 def write_exported(
@@ -101,3 +111,67 @@ def export_encoder(
     names = ["hidden_states"] if transformer.output is transformer.hidden_states[-1] else None
     names = names if outputs == 1 else None
     return write_exported(folder, "encoder", transformer.model, transformer, tokenizer, to, int8, names, **options)
+
+
+def export_vectors(
+    encoder: Any, transformer: Any, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any
+) -> str:
+    """Write a `SentenceEncoder` as `SentenceEncoder.export` documents it.
+
+    Args:
+        encoder: the encoder.
+        transformer: the model of `build_transformer_model` in it; None for another one.
+        folder, to, int8, **options: see there.
+
+    Raises:
+        ValueError: if the encoder is exported already, or its model is another one.
+    """
+    if encoder.model is None:
+        raise ValueError("this encoder is an exported model: export the one that it was made from")
+    if transformer is None:
+        raise ValueError(
+            "the vocabulary's files are known of models of build_transformer_model alone: for others,"
+            " encoder.model.export(file, format='onnx') writes the model"
+        )
+    names = ("pooling", "maxlen", "prefix", "normalize", "batch_size", "prompts")
+    kept = {name: getattr(encoder, name) for name in names}
+    return write_exported(
+        folder, "vectors", encoder.model, transformer, encoder.tokenizer, to, int8, ["vectors"], kept, **options
+    )
+
+
+def load_exported(folder: str | os.PathLike, said: Description, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what `SentenceEncoder` takes for an exported model.
+
+    Args:
+        folder: what `export_vectors` wrote as ONNX.
+        said: its description.
+        options: that `SentenceEncoder.load` was given.
+
+    Raises:
+        ValueError: for an option that an exported model cannot follow.
+    """
+    threads = options.pop("threads", None)
+    fixed = {"pooling": said.options.get("pooling"), "engine": "onnx"}
+    for name, value in fixed.items():
+        if options.pop(name, value) != value:
+            raise ValueError(f"{os.fspath(folder)} holds an exported model with {name}={value!r}")
+    known = ("maxlen", "normalize", "prefix", "prompts", "batch_size", "tokenizer_options")
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"{os.fspath(folder)} holds an exported model, which is built already: {name} says nothing"
+            )
+    model = ExportedModel(folder, "vectors", threads)
+    tokenizer_options = options.pop("tokenizer_options", None) or said.options.get("tokenizer_options") or {}
+    kept = {name: said.options[name] for name in known if name in said.options and name != "tokenizer_options"}
+    tokenizer = load_tokenizer(folder, **tokenizer_options)
+    return {"model": model, "tokenizer": tokenizer, **kept, "pooling": fixed["pooling"] or "mean", **options}
+
+
+def in_onnx(model: Any) -> OnnxModel:
+    """Return a Keras model as one of onnxruntime, with the weights that it has now."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.onnx")
+        export_model(model, path, "onnx", IdLimits(model).examples(), ["vectors"])
+        return OnnxModel(path)
