@@ -218,9 +218,9 @@ class Engine:
         return ops.convert_to_numpy(self.compiled(("fingerprint",), function)())
 
     def _prefill(
-        self, tensors: list[Any], lengths: Any, capacity: int, condition: Any, past: Any
+        self, tensors: list[Any], lengths: Any, capacity: int, condition: Any, past: Any = ()
     ) -> tuple[Any, Cache, Any]:
-        """Return the first logits, the cache, and the token ids of the prompts."""
+        """Return the first logits, the cache, and the token ids of the prompts, the first of which `past` may hold."""
         if not absent(past):
             tokens, begin = tensors[0], past.prompt.shape[1]
             segments = tensors[1][:, begin:] if self.config.segment_vocab_size else ()

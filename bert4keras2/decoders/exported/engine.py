@@ -86,15 +86,18 @@ class ExportedEngine:
         num_rows: int,
         kind: Any,
         state: Callable[[Any, Cache, Any], Any],
+        past: Any = (),
     ) -> Any:
-        """Prefill prompts and return the state of a loop; arguments as for `Engine.start`."""
+        """Prefill prompts and return the state of a loop; arguments as for `Engine.start`, but for `past`: none is."""
         logits, cache = self.open(inputs, lengths, capacity)
         tokens = inputs[1 if self.encoder is not None else 0]
         logits, tokens = (ops.convert_to_tensor(np.repeat(array, num_rows, axis=0)) for array in (logits, tokens))
         return state(logits, repeat(cache, num_rows), tokens)
 
-    def open(self, inputs: list[np.ndarray], lengths: list[int], capacity: int) -> tuple[np.ndarray, Cache]:
-        """Prefill prompts; return the logits of the next token (R, V) and the cache for `step`."""
+    def open(
+        self, inputs: list[np.ndarray], lengths: list[int], capacity: int, past: Any = ()
+    ) -> tuple[np.ndarray, Cache]:
+        """Prefill prompts; return the logits of the next token (R, V) and the cache for `step`; there is no `past`."""
         own, condition = self._without_extra(inputs)
         cross: dict[str, Any] = {}
         memory: Any = ()
