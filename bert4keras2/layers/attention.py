@@ -87,10 +87,11 @@ def attend(
     for where, other_query, other_key in others:
         scores = ops.where(where, products(other_query, other_key), scores)
     if relative is not None:
-        scores = scores + ops.cast(_with_pairs(query, relative, "bthd,pairs->bhts") * scale, scores.dtype)
+        scores = scores + ops.cast(_with_pairs(query, relative, "bthd,pairs->bhts"), scores.dtype) * scale
     # PyTorch's softmax computes in float32 in any case, and a mask rounds nothing: a pass over the scores less.
-    as_they_are = keras.backend.backend() == "torch" and relative is None and bias is None and previous_scores is None
-    raw = scores = scores if as_they_are and not return_scores else ops.cast(scores, "float32")
+    alone = normalization == "softmax" and relative is None and bias is None and previous_scores is None
+    as_they_are = alone and keras.backend.backend() == "torch" and not return_scores
+    raw = scores = scores if as_they_are else ops.cast(scores, "float32")
     if previous_scores is not None:
         scores = scores + ops.cast(previous_scores, "float32")
     if bias is not None:
