@@ -107,6 +107,6 @@ RECIPES = {
     ),
     "peopledaily": (
         tagged("ner/peopledaily/train.txt", "ner/peopledaily/dev.txt"),
-        EntityTagger, {"maxlen": 128, "head": "crf"}, 2, 10000,
+        EntityTagger, {"maxlen": 128, "head": "crf"}, 2, None,
     ),
 }  # fmt: skip
