@@ -221,6 +221,7 @@ def test_choice_of_a_model():
     assert mean.index == int(np.argmax(np.asarray(sums) / [3, 2, 4]))
 
 
+@pytest.mark.breadth
 def test_page():
     """The snippets of the page run, one after another."""
     text = (Path(__file__).parents[2] / "docs" / "generation_uses.md").read_text(encoding="utf-8")

@@ -129,6 +129,7 @@ def test_families_and_heads(options):
         np.testing.assert_allclose(encoder.encode(TEXTS[:6]), expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.breadth
 def test_pairs(bert):
     encoder = SentenceEncoder(bert, make_tokenizer(), maxlen=24, batch_size=3)
     expected = naive(bert, TEXTS, "mean", maxlen=24, pairs=PAIRS)
