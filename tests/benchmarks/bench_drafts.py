@@ -10,7 +10,6 @@ each step, and the ratio of seconds round by round.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -20,10 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 from keras import ops
+from writer import build, sizes
 
 from bert4keras2.decoders import Generator
 from bert4keras2.decoders.options import Options
-from bert4keras2.models import build_transformer_model
 
 
 def timed(generator: Generator, prompt: list[int], count: int, **options) -> tuple[float, list[int], int]:
@@ -37,24 +36,12 @@ def timed(generator: Generator, prompt: list[int], count: int, **options) -> tup
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--width", type=int, default=768)
-    parser.add_argument("--vocabulary", type=int, default=21128)
+    parser = sizes(__doc__, 5)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--free", action="store_true")
     arguments = parser.parse_args()
     size = arguments.vocabulary
-    transformer = build_transformer_model(
-        vocab_size=size,
-        hidden_size=arguments.width,
-        num_hidden_layers=arguments.layers,
-        num_attention_heads=12,
-        intermediate_size=4 * arguments.width,
-        application="unilm",
-        return_keras_model=False,
-    )
+    transformer = build(arguments)
     bias = next(variable for variable in transformer.model.weights if "MLM-Bias" in variable.path)
     bias.assign(100.0 * (np.arange(size) == 17))
     generator = Generator(transformer, end_id=())

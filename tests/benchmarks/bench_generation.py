@@ -9,7 +9,6 @@ Streaming is timed to its first token and compared with one prefill and one step
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -18,9 +17,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from writer import build, sizes
 
 from bert4keras2.decoders import AutoRegressiveDecoder, Generator
-from bert4keras2.models import build_transformer_model
 
 PROMPT = 20
 
@@ -61,22 +60,10 @@ def compare(name, recompute, cached, rounds) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--width", type=int, default=768)
-    parser.add_argument("--vocabulary", type=int, default=21128)
+    parser = sizes(__doc__, 3)
     arguments = parser.parse_args()
     size, rounds = arguments.vocabulary, arguments.rounds
-    transformer = build_transformer_model(
-        vocab_size=size,
-        hidden_size=arguments.width,
-        num_hidden_layers=arguments.layers,
-        num_attention_heads=12,
-        intermediate_size=4 * arguments.width,
-        application="unilm",
-        return_keras_model=False,
-    )
+    transformer = build(arguments)
     prompt = np.random.RandomState(0).randint(1, size - 1, PROMPT).tolist()
     generator = Generator(transformer)
     slow = Recompute(transformer.model, size, 32)

@@ -8,7 +8,6 @@ each token and the ratio, taken round by round, and how far the first step's log
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -16,30 +15,18 @@ import time
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
+from writer import build, sizes
 
 from bert4keras2.decoders import Generator
-from bert4keras2.models import build_transformer_model
 
 PROMPT, TOKENS = 20, 32
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--width", type=int, default=768)
-    parser.add_argument("--vocabulary", type=int, default=21128)
+    parser = sizes(__doc__, 5)
     arguments = parser.parse_args()
     size = arguments.vocabulary
-    transformer = build_transformer_model(
-        vocab_size=size,
-        hidden_size=arguments.width,
-        num_hidden_layers=arguments.layers,
-        num_attention_heads=12,
-        intermediate_size=4 * arguments.width,
-        application="unilm",
-        return_keras_model=False,
-    )
+    transformer = build(arguments)
     generators = [Generator(transformer, end_id=(), weights=weights) for weights in (None, "bfloat16")]
     prompts = np.random.RandomState(0).randint(1, size - 1, (8, PROMPT)).tolist()
     logits = []
