@@ -1,7 +1,8 @@
-"""Random choices that cost little: on a CPU, those of dropout took as long as the products of matrices.
+"""Random choices that cost little: on a CPU, those of dropout are a large part of a training step.
 
 A value is kept or not by a number of 16 bits. On PyTorch and TensorFlow four of them are cut from one that the
-generator draws; on JAX, whose generator takes 25 times the time of a hash, they are hashes of the place and the seed.
+generator draws; on JAX, whose generator takes many operations for each number, they are hashes of the place and the
+seed.
 """
 
 from __future__ import annotations

@@ -43,9 +43,7 @@ def fused_adam(optimizer: Any, places: list[int], gradients: list[Any], variable
         if folded is None or not value.is_contiguous() or value.device.type not in ("cpu", "cuda"):
             left.append(number)
             continue
-        gradient = keras.ops.cast(gradient, variable.dtype)
-        for rule in optimizer._rules:
-            gradient = rule.gradient(optimizer, place, variable, gradient)
+        gradient = optimizer.ruled_gradient(place, variable, gradient)
         step = Step(optimizer, place, variable, variable, gradient.contiguous(), rate)
         groups.setdefault((*folded, value.dtype, value.device), []).append(step)
     for (factor, decay, *_), steps in groups.items():

@@ -237,14 +237,20 @@ class Composable(RateName):
             return
         accumulate(self, grads, keras_private.accumulated(self, trainable_variables), trainable_variables)
 
+    def ruled_gradient(self, index: int, variable: Any, gradient: Any) -> Any:
+        """Return the gradient that a step gets to see: dense, of the variable's type, as the rules change it."""
+        gradient = ops.cast(_dense(gradient), variable.dtype)
+        for rule in self._rules:
+            gradient = rule.gradient(self, index, variable, gradient)
+        return gradient
+
     def update_step(self, gradient, variable, learning_rate) -> None:
         """Change one variable, its moments and the slots of the rules by one step."""
         index = self._get_variable_index(variable)
         rules = [rule for rule in self._rules if rule.applies(index)]
         dtype = variable.dtype
-        gradient, rate = ops.cast(_dense(gradient), dtype), ops.cast(learning_rate, dtype)
-        for rule in self._rules:
-            gradient = rule.gradient(self, index, variable, gradient)
+        rate = ops.cast(learning_rate, dtype)
+        gradient = self.ruled_gradient(index, variable, gradient)
         step = Step(self, index, variable, variable, gradient, rate)
         taker = next((rule for rule in self._rules if rule.takes(index)), None)
         if taker is not None:

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 from keras import ops
+from rounds import spread
 from writer import build, sizes
 
 from bert4keras2.decoders import Generator
@@ -60,11 +61,9 @@ def main() -> None:
             for _ in range(arguments.rounds)
         ]
         slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratios = sorted(a / b for a, b in pairs)
-        spread = f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(
             f"drafts of {count}: {len(ids)} tokens in {calls} steps ({len(ids) / calls:.1f} for each); plain"
-            f" {slow:.2f} s, drafts {fast:.2f} s, {spread}",
+            f" {slow:.2f} s, drafts {fast:.2f} s, ratio {spread(pairs)}",
             flush=True,
         )
 

@@ -17,6 +17,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from rounds import spread
 from writer import build, sizes
 
 from bert4keras2.decoders import AutoRegressiveDecoder, Generator
@@ -51,10 +52,9 @@ def compare(name, recompute, cached, rounds) -> None:
     first = timed(recompute), timed(cached)
     pairs = [(timed(recompute), timed(cached)) for _ in range(rounds)]
     slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratios = sorted(a / b for a, b in pairs)
     print(
-        f"{name}: recompute {slow:.2f} s, cached {fast:.3f} s, ratio {statistics.median(ratios):.1f} "
-        f"({ratios[0]:.1f} to {ratios[-1]:.1f}); first calls {first[0]:.1f} s and {first[1]:.1f} s",
+        f"{name}: recompute {slow:.2f} s, cached {fast:.3f} s, ratio {spread(pairs, 1)}; "
+        f"first calls {first[0]:.1f} s and {first[1]:.1f} s",
         flush=True,
     )
 

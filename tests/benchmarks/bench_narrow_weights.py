@@ -15,6 +15,7 @@ import time
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
+from rounds import spread
 from writer import build, sizes
 
 from bert4keras2.decoders import Generator
@@ -46,10 +47,8 @@ def main() -> None:
             milliseconds(generator, rows)
         pairs = [tuple(milliseconds(generator, rows) for generator in generators) for _ in range(arguments.rounds)]
         wide, narrow = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratios = sorted(a / b for a, b in pairs)
         print(
-            f"{rows} rows: float32 {wide:.1f} ms, bfloat16 {narrow:.1f} ms a token, ratio "
-            f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+            f"{rows} rows: float32 {wide:.1f} ms, bfloat16 {narrow:.1f} ms a token, ratio {spread(pairs)}",
             flush=True,
         )
 

@@ -18,6 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from rounds import spread
 
 from bert4keras2.embeddings import SentenceEncoder
 from bert4keras2.models import build_transformer_model
@@ -79,10 +80,9 @@ def main() -> None:
         seconds(False, size), seconds(True, size)
         pairs = [(seconds(False, size), seconds(True, size)) for _ in range(arguments.rounds)]
         padded, packed = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratios = sorted(a / b for a, b in pairs)
         print(
             f"{size} at a time: like lengths {len(texts) / padded:.0f} texts/s, packed {len(texts) / packed:.0f},"
-            f" ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+            f" ratio {spread(pairs)}",
             flush=True,
         )
 

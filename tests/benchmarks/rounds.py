@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-__all__ = ["child", "in_turns", "median_times", "peak_memory", "ratio"]
+__all__ = ["child", "in_turns", "median_times", "peak_memory", "ratio", "spread"]
 
 
 def median_times(units: dict[str, Callable[[], object]], only: Sequence[str], repeats: int) -> dict[str, float]:
@@ -53,6 +53,12 @@ def ratio(rounds: Sequence[dict[str, dict]], row: str, above: str, below: str) -
     pairs = [(one[above].get(row), one[below].get(row)) for one in rounds]
     found = [a / b for a, b in pairs if a and b]
     return statistics.median(found) if found else None
+
+
+def spread(pairs: Sequence[tuple[float, float]], digits: int = 2) -> str:
+    """Return the median of the pairs' ratios, first by second, with the least and the largest, as text."""
+    ratios = sorted(a / b for a, b in pairs)
+    return f"{statistics.median(ratios):.{digits}f} ({ratios[0]:.{digits}f} to {ratios[-1]:.{digits}f})"
 
 
 def peak_memory() -> float:
