@@ -65,17 +65,20 @@ def register(*rows):
 
 
 class Clock(keras.callbacks.Callback):
-    """The median time of training steps, without the first ones, which compile."""
+    """The median time that training steps keep processors busy, without the first ones, which compile.
+
+    Runs of hours share their machine; the time on the wall would tell of its other work.
+    """
 
     def __init__(self):
         super().__init__()
         self._times = []
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._start = time.perf_counter()
+        self._start = time.process_time()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._times.append(time.perf_counter() - self._start)
+        self._times.append(time.process_time() - self._start)
 
     @property
     def milliseconds(self):

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 SUBJECTS = ("classification", "sentences", "prompts", "multitask")
-HEADER = ("task", "technique", "mean (range)", "against the baseline", "ms a step", "memory MB", "seeds")
+HEADER = ("task", "technique", "mean (range)", "against the baseline", "CPU ms a step", "memory MB", "seeds")
 
 
 def load_rows():
