@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RENAMED"]
+__all__ = ["OLD_LOSSES", "RENAMED"]
 
 _LOSSES = {
     "kullback_leibler_divergence": "kl_divergence",
@@ -17,6 +17,12 @@ _LOSSES = {
     "msle": "mean_squared_logarithmic_error",
     "MSLE": "mean_squared_logarithmic_error",
     "logcosh": "log_cosh",
+}
+# Names that `compile` took as strings and Keras 3 does not.
+OLD_LOSSES = {
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+    "cosine_proximity": "cosine_similarity",
 }
 # {module: {old name: new name}}
 RENAMED: dict[str, dict[str, str]] = {"keras.losses": _LOSSES, "keras.metrics": _LOSSES}

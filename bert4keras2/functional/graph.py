@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -12,14 +14,29 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.old_names import current_arguments
 
-__all__ = ["NodeMethods", "current_layer_name", "search_layer"]
+__all__ = ["NodeMethods", "current_layer_name", "losing", "search_layer"]
+
+
+# The model whose compiled loss is being computed.
+_LOSING: ContextVar[Any] = ContextVar("losing", default=None)
+
+
+@contextmanager
+def losing(model: Any) -> Iterator[None]:
+    """A context in which a model's loss is computed: `search_layer` finds the layers behind its outputs."""
+    token = _LOSING.set(model)
+    try:
+        yield
+    finally:
+        _LOSING.reset(token)
 
 
 def search_layer(inputs: Any, name: str, exclude_from: Iterable[Any] | None = None, **old: Any) -> Any:
     """Return the layer of a name that a symbolic tensor was computed with, or None.
 
     Args:
-        inputs: a symbolic tensor or a list of them, such as `model.output`; or a layer.
+        inputs: a symbolic tensor or a list of them, such as `model.output`; or a layer; in a compiled loss, outputs of
+            the model, which stand for it.
         name: the layer's name; layers inside of models that were called on the way are found too.
         exclude_from: layers (or their names) not to walk through; a set is extended by the layers that were visited.
         **old: arguments of earlier releases: exclude, which is `exclude_from`.
@@ -36,6 +53,8 @@ def search_layer(inputs: Any, name: str, exclude_from: Iterable[Any] | None = No
             pending.append(item)
         elif keras_private.is_made_by_layer(item):
             pending.append(keras_private.maker(item))
+        elif _LOSING.get() is not None:
+            pending.append(_LOSING.get())
         else:
             raise TypeError(
                 f"search_layer() walks back from a symbolic tensor of a functional graph, not from"

@@ -22,7 +22,6 @@ DATA = "override train_step(data) to see what the model is fed"
 
 # K.name
 K_FUNCTIONS = {
-    "gradients": ADVERSARIAL,
     "get_session": SESSION,
     "set_session": SESSION,
     "get_graph": SESSION,
@@ -39,13 +38,8 @@ K_FUNCTIONS = {
 }
 # anything.name
 ATTRIBUTES = {
-    "total_loss": f"{LOSS_LAYER}; {ADVERSARIAL}",
-    "_make_train_function": ADVERSARIAL,
     "_make_test_function": "override test_step of keras.models.Model",
     "_make_predict_function": "remove it: predict needs no preparation",
-    "_feed_inputs": DATA,
-    "_feed_targets": DATA,
-    "_feed_sample_weights": DATA,
     "_feed_input_names": "[tensor.name for tensor in model.inputs]",
     "_standardize_user_data": DATA,
     "_collected_trainable_weights": "model.trainable_weights",
@@ -137,8 +131,6 @@ def _attribute(node: ast.Attribute, backends: set[str], tensorflows: set[str]) -
             text,
             "keras.models.Model with `from bert4keras2.backend import keras`, which takes weight files of any name",
         )
-    if name == "train_function" and isinstance(node.ctx, ast.Store):
-        return f"{text} = ...", ADVERSARIAL
     if name in NAMES:
         return text, NAMES[name]
     return (text, ATTRIBUTES[name]) if name in ATTRIBUTES else None

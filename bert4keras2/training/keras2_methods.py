@@ -8,10 +8,11 @@ from typing import Any
 import keras
 
 from bert4keras2.functional import keras_private
-from bert4keras2.functional.graph import current_layer_name
+from bert4keras2.functional.graph import current_layer_name, losing
 from bert4keras2.functional.torch_tensors import forgiving, plain
 from bert4keras2.layers.loss import AddedLoss
 from bert4keras2.training.saving import HDF5_SUFFIXES, describe_in_hdf5, save_under_any_name
+from bert4keras2.training.train_functions import Fed, Replaced, TotalLoss, TrainFunction
 
 __all__ = ["GONE_FROM_MODELS", "GONE_FROM_OPTIMIZERS", "ClassicMethods"]
 
@@ -26,13 +27,8 @@ _DATA = "models take arrays, datasets or generators: override train_step(data) t
 
 # Attributes of Keras 2's models that have no counterpart, and what to do in their place.
 GONE_FROM_MODELS = {
-    "total_loss": f"the loss exists only while a step runs; {_LOSS}; {_STEP}",
-    "_make_train_function": _STEP,
     "_make_test_function": "override test_step in a subclass of keras.models.Model",
     "_make_predict_function": "nothing has to be prepared: call predict",
-    "_feed_inputs": _DATA,
-    "_feed_targets": _DATA,
-    "_feed_sample_weights": _DATA,
     "_feed_input_names": "use [tensor.name for tensor in model.inputs]",
     "_standardize_user_data": _DATA,
     "targets": _DATA,
@@ -45,7 +41,9 @@ GONE_FROM_MODELS = {
     "uses_learning_phase": "pass training=True or training=False when you call the model",
     "_uses_learning_phase": "pass training=True or training=False when you call the model",
 }
-# The same for optimizers.
+# What scripts take steps apart with; see train_functions.py.
+_OF_STEPS = ("total_loss", "_feed_inputs", "_feed_targets", "_feed_sample_weights")
+# The same as above for optimizers.
 GONE_FROM_OPTIMIZERS = {
     "get_updates": "subclass bert4keras2.optimizers or keras.optimizers.Optimizer and define update_step(gradient,"
     " variable, learning_rate); to apply gradients call apply(gradients, variables)",
@@ -161,7 +159,8 @@ class ClassicMethods:
         """
         y, sample_weight = (targets_in_order(self, part, y_pred) for part in (y, sample_weight))
         outputs = forgiving(keras.tree.map_structure(_with_axis, y_pred))
-        return plain(super().compute_loss(x, forgiving(y), outputs, sample_weight, *args, **kwargs))
+        with losing(self):
+            return plain(super().compute_loss(x, forgiving(y), outputs, sample_weight, *args, **kwargs))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Update metrics as keras.Model.compute_metrics does, with targets as for `compute_loss`."""
@@ -234,28 +233,51 @@ class ClassicMethods:
         inputs, name = keras_private.input_structure(self), self.name
         super().__init__(inputs, outputs if outputs[1:] else outputs[0], name=name)
 
-    # -- what is gone ----------------------------------------------------------------------------------------
+    # -- steps -----------------------------------------------------------------------------------------------
 
     def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
-        """Make what `fit` runs for a step."""
+        """Make what `fit` runs for a step; it takes one flat list of arrays too, as a step of Keras 2 did."""
+        before = self.train_function
         self.__dict__["_makes_function"] = True
         try:
-            return super().make_train_function(*args, **kwargs)
+            result = super().make_train_function(*args, **kwargs)
+            if self.train_function is not before:
+                self.train_function = TrainFunction(self, self.train_function)
+            return result
         finally:
             self.__dict__["_makes_function"] = False
             # In a tuple, where TensorFlow does not look for functions to save.
             self.__dict__["_made_function"] = (self.train_function,)
 
+    def _make_train_function(self) -> None:
+        self.make_train_function()
+
     def __setattr__(self, name: str, value: Any) -> None:
         # tf.saved_model.save takes the function away and puts it back.
-        made = name != "train_function" or value is None or self._makes_function or value is self._made_function[0]
-        if not made:
-            raise AttributeError(f"model.train_function cannot be replaced: {_STEP}")
+        if name == "train_function" and not (
+            value is None or self._makes_function or value is self._made_function[0] or isinstance(value, Replaced)
+        ):
+            value = Replaced(self, value)
         super().__setattr__(name, value)
+
+    def _classic(self, name: str) -> Any:
+        """Return what stands for a part of Keras 2's training graph, None if it is none of them."""
+        if name == "_feed_inputs":
+            return list(self.inputs)
+        if name == "total_loss":
+            return TotalLoss(self)
+        kind = {"_feed_targets": "target", "_feed_sample_weights": "sample weight"}.get(name)
+        return kind and [Fed(kind, index) for index in range(len(self.outputs))]
 
     def __getattr__(self, name: str) -> Any:
         if name in GONE_FROM_MODELS:
             raise AttributeError(f"model.{name} does not exist in Keras 3: {GONE_FROM_MODELS[name]}")
+        if name in _OF_STEPS and self.__dict__.get("_compile_loss") is not None and self.optimizer is not None:
+            return self._classic(name)
+        if name in _OF_STEPS:
+            raise AttributeError(
+                f"model.{name} is there once the model is compiled: call compile(optimizer, loss) before"
+            )
         above = getattr(super(), "__getattr__", None)  # PyTorch's modules have one
         if above is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

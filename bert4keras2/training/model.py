@@ -15,6 +15,7 @@ from bert4keras2.files import write_beside
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
+from bert4keras2.keras_names import OLD_LOSSES
 from bert4keras2.layers.running_means import refresh_logs
 from bert4keras2.training.callbacks import find_keeper, help_monitors, put_averages_first
 from bert4keras2.training.direct import few_batches, predict_batches
@@ -69,6 +70,10 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
         What `sample_weight_mode` of Keras 2 said, the shape of sample weights says.
         """
         given = name_methods(self, by_name("compile", *args, **kwargs))
+        if "loss" in given:
+            given["loss"] = keras.tree.map_structure(
+                lambda loss: OLD_LOSSES.get(loss, loss) if isinstance(loss, str) else loss, given["loss"]
+            )
         given |= {name: wrap_functions(given[name]) for name in ("metrics", "weighted_metrics") if name in given}
         if self._feeding is not None:
             self._feeding.labels = None

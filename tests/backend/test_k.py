@@ -282,7 +282,6 @@ def test_variables():
 
 def test_names_that_are_not_there():
     for name, word in {
-        "gradients": "gradient penalty",
         "get_session": "K.function",
         "einsum": "use keras.ops.einsum",
         "argmx": "Close: argmax",

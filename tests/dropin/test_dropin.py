@@ -46,8 +46,8 @@ divide(ids, 0)
 """
 GRAPH = """\
 embeddings = model.get_layer('Embedding-Token').embeddings
-gradients = K.gradients(
-    model.total_loss, [embeddings]
+updates = K.conv1d(
+    embeddings, model.metrics_updates
 )
 """
 SCRIPTS = {"good.py": HEAD + GOOD, "bad.py": HEAD + BAD, "graph.py": HEAD + GRAPH}
@@ -92,8 +92,8 @@ def test_a_construct_has_its_line_and_its_replacement(outcomes):
     row = outcomes["graph.py"]
     source = SCRIPTS["graph.py"]
     assert row["file"] == "graph.py"
-    assert _line(source, "K.gradients") <= row["line"] <= _line(source, "model.total_loss")
-    assert "->" in row["reason"] and ("K.gradients" in row["reason"] or "total_loss" in row["reason"])
+    assert _line(source, "K.conv1d") <= row["line"] <= _line(source, "model.metrics_updates")
+    assert "->" in row["reason"] and ("K.conv1d" in row["reason"] or "metrics_updates" in row["reason"])
 
 
 def test_only_imports_paths_and_numbers_change(tmp_path):

@@ -130,13 +130,11 @@ def test_scripts_without_bert4keras_are_left_alone():
 @pytest.mark.parametrize(
     "source, construct, word",
     [
-        ("from bert4keras.backend import K\nK.gradients(a, b)\n", "K.gradients", "train_step"),
+        ("from bert4keras.backend import K\nK.conv1d(a, b)\n", "K.conv1d", "keras.ops.conv"),
         ("from keras import backend as B\nB.get_session()\n", "B.get_session", "no sessions"),
         ("import keras\nkeras.backend.set_session(s)\n", "keras.backend.set_session", "no sessions"),
-        ("\nloss = model.total_loss\n", "model.total_loss", "compute_loss"),
-        ("\nmodel._make_train_function()\n", "model._make_train_function", "train_step"),
-        ("\nmodel.train_function = f\n", "model.train_function = ...", "train_step"),
-        ("\nfor x in model._feed_inputs: pass\n", "model._feed_inputs", "train_step"),
+        ("\nmodel._make_test_function()\n", "model._make_test_function", "test_step"),
+        ("\nmodel._standardize_user_data(x)\n", "model._standardize_user_data", "train_step"),
         ("\nself.optimizer.get_updates(a, b)\n", "self.optimizer.get_updates", "update_step"),
         ("import tensorflow as tf\ntf.Session()\n", "tf.Session", "no sessions"),
         ("import tensorflow as T\nT.compat.v1.ConfigProto()\n", "T.compat.v1.ConfigProto", "set_memory_growth"),
@@ -184,6 +182,8 @@ def test_what_needs_a_person(source, construct, word):
         "import bert4keras2.optimizers; bert4keras2.optimizers.Adam(lr=1e-5)",
         "from bert4keras2.optimizers import extend_with_lookahead\nAdamL = extend_with_lookahead(Adam)\nAdamL(lr=1)",
         "f = model.train_function; print(a.targets)",
+        "from bert4keras.backend import K; K.gradients(model.total_loss, [e]); model._make_train_function()",
+        "model.train_function = f; a = model._feed_inputs + model._feed_targets + model._feed_sample_weights",
     ],
 )
 def test_what_needs_nobody(source):
@@ -191,7 +191,7 @@ def test_what_needs_nobody(source):
 
 
 def test_notes_have_columns_in_characters():
-    (note,) = migrate_source(HEAD + "情感 = '分类', model.total_loss\n").notes
+    (note,) = migrate_source(HEAD + "情感 = '分类', model.metrics_tensors\n").notes
     assert (note.line, note.column) == (2, len("情感 = '分类', ") + 1)
 
 
@@ -217,7 +217,7 @@ def project(tmp_path):
     (tmp_path / "sub" / ".hidden").mkdir(parents=True)
     (tmp_path / "train.py").write_bytes(SCRIPT.encode())
     (tmp_path / "train.py").chmod(0o755)
-    (tmp_path / "sub" / "adversarial.py").write_text(HEAD + "loss = model.total_loss\n", "utf-8")
+    (tmp_path / "sub" / "adversarial.py").write_text(HEAD + "loss = model.metrics_tensors\n", "utf-8")
     (tmp_path / "sub" / "old.py").write_bytes(
         "# coding: gbk\nfrom bert4keras.snippets import open  # 中文\n".encode("gbk")
     )
@@ -241,7 +241,7 @@ def test_showing_changes_nothing(project, capsys):
     line = "from bert4keras.backend import keras, K   # both\n"
     assert f"-{line}" in shown and f"+{line.replace('bert4keras', 'bert4keras2')}" in shown
     path = project / "sub" / "adversarial.py"
-    assert f"--- {path}\n+++ {path} (bert4keras2)\n" in shown and f"{path}:2:8: model.total_loss\n    -> " in shown
+    assert f"--- {path}\n+++ {path} (bert4keras2)\n" in shown and f"{path}:2:8: model.metrics_tensors\n    -> " in shown
     assert f"{project / 'sub' / 'two.py'}:1:1: cannot parse" in shown and "2to3" in shown
     assert "book.ipynb:1:1: cannot parse as a notebook" in shown and ".hidden" not in shown
 
@@ -270,7 +270,7 @@ def test_json(project, capsys):
         "adversarial.py", "book.ipynb", "old.py", "other.py", "two.py", "windows.py"
     ]  # fmt: skip
     (note,) = files["adversarial.py"]["notes"]
-    assert (note["line"], note["column"], note["construct"]) == (2, 8, "model.total_loss")
+    assert (note["line"], note["column"], note["construct"]) == (2, 8, "model.metrics_tensors")
     assert files["old.py"]["changed"] and not files["old.py"]["notes"] and files["two.py"]["error"]
 
 
@@ -328,5 +328,5 @@ def test_page_shows_what_the_tool_does():
 
 def test_page_names_what_needs_a_hand():
     table = PAGE.split("## What needs a hand")[1].split("## K")[0]
-    for name in ("total_loss", "get_session", "multi_gpu_model", "add_weight", "get_updates", "train_function"):
+    for name in ("get_session", "multi_gpu_model", "add_weight", "get_updates", "_standardize_user_data"):
         assert name in table

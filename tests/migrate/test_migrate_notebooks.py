@@ -16,7 +16,7 @@ CELLS = [
     ("markdown", "# 情感 with bert4keras"),
     ("code", "%matplotlib inline\n!pip install bert4keras\nimport os\nfrom keras import backend as K, layers"),
     ("code", "%%bash\nif [ 1 ]; then ls; fi"),
-    ("code", "from bert4keras.models import build_transformer_model\nif 1:\n    %time K.gradients(a, b)\nfiles = !ls"),
+    ("code", "from bert4keras.models import build_transformer_model\nif 1:\n    %time K.conv1d(a, b)\nfiles = !ls"),
     ("code", "print 'two'"),
     ("code", ""),
     ("code", "%%time\nx = ('%d'\n     % 1)\nfrom keras.layers.merge import concatenate  # 连接\nK.get_session()"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from by_hand import IDS, LABELS, bert_model, compiled, pooling_model
 
-from bert4keras2.backend import K, keras
+from bert4keras2.backend import keras
 from bert4keras2.training import (
     adversarial_training,
     gradient_penalty,
@@ -92,10 +92,3 @@ def test_more_errors():
         virtual_adversarial_training(two, "Embedding-Token")
     with pytest.raises(TypeError, match="iterate over"):
         virtual_adversarial_training(model, "Embedding-Token", unlabelled=3)
-
-
-def test_what_is_gone_names_them():
-    with pytest.raises(AttributeError, match="bert4keras2.training"):
-        _ = K.gradients
-    with pytest.raises(AttributeError, match="adversarial_training"):
-        _ = pooling_model().total_loss

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.backend.keras2 import gradients as k_gradients
 from bert4keras2.backend.keras2 import losses as k_losses
 from bert4keras2.backend.keras2 import math as k_math
 from bert4keras2.backend.keras2 import random as k_random
@@ -25,9 +26,6 @@ _NO_CONTROL = "nothing is left to do: variables have their values from the start
 
 # What belonged to graphs and sessions, and what to do in its place.
 GONE = {
-    "gradients": "for adversarial training and a gradient penalty call adversarial_training, gradient_penalty or"
-    " virtual_adversarial_training of bert4keras2.training; for other gradients write a train_step (tf.GradientTape,"
-    " jax.grad, torch.autograd)",
     "get_session": _SESSION,
     "set_session": _SESSION,
     "get_graph": _SESSION,
@@ -77,5 +75,9 @@ class _Namespace(types.ModuleType):
 K = _Namespace(
     "bert4keras2.backend.K",
     __doc__,
-    {name: getattr(part, name) for part in (k_shapes, k_math, k_losses, k_state, k_random) for name in part.__all__},
+    {
+        name: getattr(part, name)
+        for part in (k_shapes, k_math, k_losses, k_state, k_random, k_gradients)
+        for name in part.__all__
+    },
 )

@@ -227,14 +227,19 @@ def minimum(x, y):
     return ops.minimum(x, y)
 
 
+def _value(x):
+    """Return the tensor of a variable, which NumPy's functions of JAX do not take; anything else as it is."""
+    return ops.convert_to_tensor(x) if isinstance(x, keras.Variable) else x
+
+
 def zeros_like(x, dtype: str | None = None, name: str | None = None):
     """Return zeros in the shape and dtype of x."""
-    return ops.zeros_like(x, dtype=dtype)
+    return ops.zeros_like(_value(x), dtype=dtype)
 
 
 def ones_like(x, dtype: str | None = None, name: str | None = None):
     """Return ones in the shape and dtype of x."""
-    return ops.ones_like(x, dtype=dtype)
+    return ops.ones_like(_value(x), dtype=dtype)
 
 
 def one_hot(indices, num_classes: int):

@@ -12,6 +12,7 @@ from keras import ops
 from bert4keras2.backend.keras2.shapes import is_symbolic, ndim
 from bert4keras2.functional.registry import register
 from bert4keras2.training.rates import ScheduledRate
+from bert4keras2.training.train_functions import LossGradient, gradient_function
 
 __all__ = [
     "batch_get_value",
@@ -258,7 +259,7 @@ def function(inputs, outputs, updates: Any = None, name: str | None = None) -> C
     Args:
         inputs: symbolic tensors of a functional graph, not only its Inputs; `K.learning_phase()` may be the last, and
             then takes 1 or 0.
-        outputs: one symbolic tensor, or a list or dict of them.
+        outputs: one symbolic tensor, or a list or dict of them; or gradients of `model.total_loss`.
         updates: not supported; assign to variables in a loop of your own.
         name: name of the model that computes it.
 
@@ -270,6 +271,8 @@ def function(inputs, outputs, updates: Any = None, name: str | None = None) -> C
             "K.function() takes no updates: assign to the variables (K.set_value, variable.assign) yourself, or write"
             " a train_step"
         )
+    if any(isinstance(each, LossGradient) for each in keras.tree.flatten(outputs)):
+        return gradient_function(outputs)
     given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     symbolic_inputs = [x for x in given if is_symbolic(x)]
     phase = next((i for i, x in enumerate(given) if not is_symbolic(x)), None)
