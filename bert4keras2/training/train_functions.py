@@ -1,6 +1,6 @@
 """Steps in the form of Keras 2, for scripts that replace `model.train_function` by one of their own.
 
-There a step was a function of one flat list (inputs, targets, sample weights), and the gradient of the loss another one:
+There a step was a function of one flat list (inputs, targets, sample weights), and the loss's gradient another one:
 
     gradients = K.gradients(model.total_loss, [embeddings])
     find = K.function(model._feed_inputs + model._feed_targets + model._feed_sample_weights, gradients)
@@ -121,7 +121,7 @@ def _gradient_of(model: Any, variable: Any) -> Callable[[Sequence[Any]], np.ndar
 
 
 def _flat_of(model: Any, data: Any) -> list[np.ndarray]:
-    """Return the arrays of a batch in one list: inputs, targets, sample weights, which are ones where none are given."""
+    """Return a batch's arrays in one list: inputs, targets, sample weights, which are ones where none are given."""
     x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
     if isinstance(x, dict):
         x = [x[tensor.name] for tensor in model.inputs]
