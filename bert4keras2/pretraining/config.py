@@ -26,6 +26,8 @@ class PretrainingConfig(Settings):
     output: str = about("folder of the finished model; what the run needs to go on is kept in it, too")
     # The model.
     start: str | None = about("folder of a checkpoint to go on from; its vocabulary is used", None)
+    new_head: bool = about("begin the objective's head with new weights where the checkpoint has none", False)
+    mask_token: str | None = about("piece that hides others where the vocabulary has no mask, such as <unk>", None)
     recipe: str = about(f"family, optimizer and schedule as published: {', '.join(RECIPES)}", "roformer_v2")
     hidden_size: int = about("width of the model", 256)
     num_hidden_layers: int = about("number of blocks", 4)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from bert4keras2.callbacks import Resume
+from bert4keras2.errors import CheckpointMismatchError
 from bert4keras2.functional.precision import dtype_policy
 from bert4keras2.functional.seeds import set_seed
 from bert4keras2.models import build_transformer_model
@@ -120,7 +121,18 @@ def build(config: PretrainingConfig, objective: Objective) -> Trainee:
         set_seed(config.seed)
         return build_transformer_model(**source, **{**options, **more}, return_keras_model=False)
 
-    transformer = construct()
+    if config.start is not None and config.new_head:
+        # The model without the head takes all of its weights from the checkpoint, or it is an error as always.
+        plain = {name: False for name in objective.options if name.startswith("with_")}
+        construct(**plain, application="encoder")
+        options["ignore_invalid_weights"] = True
+    try:
+        transformer = construct()
+    except CheckpointMismatchError as error:
+        raise CheckpointMismatchError(
+            f"{error}\nIf it is the objective's head that the checkpoint lacks, --new-head (new_head = true) begins it"
+            " with new weights"
+        ) from error
     if objective.pieces_of_rows and transformer.config.position == "absolute":
         transformer = construct(custom_position_ids=True)  # each text counts its own
     return Trainee(transformer, compile_objective(objective, transformer, make_optimizer(config)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from bert4keras2.pretraining.config import PretrainingConfig
 from bert4keras2.pretraining.corpus import corpus_files, read_passages
+from bert4keras2.pretraining.objectives import OBJECTIVES
 from bert4keras2.pretraining.shards import Shards, is_complete
 from bert4keras2.pretraining.tokenize import tokenize_corpus
 from bert4keras2.pretraining.vocabulary import count_words, make_vocabulary
@@ -39,10 +40,29 @@ def prepare_texts(config: PretrainingConfig, wait: bool = False) -> tuple[Any, S
         tokenizer = load_tokenizer(config.start)
     else:
         tokenizer = Tokenizer(config.vocabulary or _own_vocabulary(config, reading), do_lower_case=True)
+    _see_to_mask(tokenizer, config)
     if wait:
         return tokenizer, Shards(folder)
     shards = tokenize_corpus(config.corpus, tokenizer, folder, config.words, config.workers, config.progress, **reading)
     return tokenizer, shards
+
+
+def _see_to_mask(tokenizer: Any, config: PretrainingConfig) -> None:
+    """Let the configuration's token be the one that hides others; fail before hours of tokenization without any."""
+    token = config.mask_token
+    if token is not None:
+        id = tokenizer.token_to_id(token)
+        if tokenizer.id_to_token(id) != token:
+            raise ValueError(f"mask_token={token!r} is not in the vocabulary: take a piece of it, such as <unk>")
+        tokenizer._token_mask, tokenizer._token_mask_id = token, id
+    if hasattr(OBJECTIVES[config.published.objective], "hide"):
+        try:
+            _ = tokenizer.mask_id
+        except ValueError as error:
+            raise ValueError(
+                f"{error}. Let another piece hide tokens, one that texts hardly hold: --mask-token '<unk>' (mask_token"
+                " in a file), or take an objective without hidden tokens: lm, unilm"
+            ) from error
 
 
 def _own_vocabulary(config: PretrainingConfig, reading: dict[str, Any]) -> str:

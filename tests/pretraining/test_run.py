@@ -12,6 +12,7 @@ import pytest
 from killing import kill_ten_times
 
 from bert4keras2 import build_transformer_model, load_tokenizer
+from bert4keras2.errors import CheckpointMismatchError
 from bert4keras2.pretrain import main
 from bert4keras2.pretraining import PretrainingConfig, pretrain
 from bert4keras2.pretraining.data import Batches
@@ -93,6 +94,29 @@ def test_go_on_from_a_checkpoint(whole, corpus, tmp_path):
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     assert load_tokenizer(tmp_path / "more").vocab_size == load_tokenizer(whole[1]).vocab_size
+
+
+def test_go_on_from_an_encoder_without_head_and_mask(whole, corpus, tmp_path):
+    """Each lack is named with what to do, before the corpus is read; a checkpoint that lacks more stays an error."""
+    vocabulary = (whole[1] / "vocab.txt").read_text(encoding="utf-8")
+    sizes = {**SIZES, "vocab_size": len(vocabulary.splitlines()), "max_position": 64}
+    folder, model = tmp_path / "encoder", build_transformer_model(sizes, model="bert")
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text(vocabulary.replace("[MASK]", "[HIDE]"), encoding="utf-8")
+    values = {"start": str(folder), "steps": 3, "objective": "mlm"}
+    with pytest.raises(ValueError, match=r"no mask token.*--mask-token '<unk>'"):
+        run(corpus, tmp_path / "a", **values)
+    assert not (tmp_path / "a" / "shards").exists()
+    with pytest.raises(ValueError, match="mask_token='zz' is not in the vocabulary"):
+        run(corpus, tmp_path / "a", mask_token="zz", **values)
+    with pytest.raises(CheckpointMismatchError, match=r"(?s)MLM.*--new-head"):
+        run(corpus, tmp_path / "a", mask_token="[UNK]", **values)
+    result = run(corpus, tmp_path / "a", mask_token="[HIDE]", new_head=True, **values)
+    assert np.isfinite(result.history["val_loss"]).all()
+    assert build_transformer_model(tmp_path / "a", with_mlm=True).count_params() > model.count_params()
+    with pytest.raises(CheckpointMismatchError, match="Attention|attention"):
+        more = {"options": {"num_hidden_layers": 2}, "new_head": True, "mask_token": "[HIDE]"}
+        run(corpus, tmp_path / "b", **more, **values)
 
 
 # -- configurations ----------------------------------------------------------------------------------------------
