@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["KINDS", "kept"]
+__all__ = ["KINDS", "kept", "thinned"]
 
 KINDS = 1 << 16  # how many numbers there are: shares are multiples of one in so many
 
@@ -34,20 +34,51 @@ def kept(like: Any, dropped: int, scale: float, seed: Any = None) -> Any:
     return draw(like, dropped, scale, seed)
 
 
-def _on_torch(like: Any, dropped: int, scale: float, seed: Any) -> Any:
+def thinned(x: Any, share: float, rescale: bool, seed: Any) -> Any:
+    """Return x of which a share by chance is kept, and the rest is 0.
+
+    On PyTorch the share is a multiple of 1/256, and x is passed over as few times as can be: where each weight of a
+    model is asked for in each step, this is what counts.
+
+    Args:
+        x: a floating tensor.
+        share: the probability that an entry is kept, between 0 and 1.
+        rescale: divide what is kept by the share.
+        seed: a SeedGenerator, of which one seed is taken.
+    """
+    if keras.backend.backend() != "torch":
+        dropped = min(max(round((1 - share) * KINDS), 1), KINDS - 1)
+        return x * kept(x, dropped, KINDS / (KINDS - dropped) if rescale else 1.0, seed)
+    import torch
+
+    stay = min(max(round(share * 256), 1), 255)
+    with torch.no_grad():
+        factors = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        torch.ge(_numbers(x, torch.int8, seed), 128 - stay, out=factors)
+        factors.mul_(x)
+        return factors.mul_(256 / stay) if rescale else factors
+
+
+def _numbers(like: Any, dtype: Any, seed: Any) -> Any:
+    """Return random integers of all values of a type of PyTorch, in the shape of a tensor."""
     import torch
 
     generator = None
     if seed is not None:
         first, second = (int(number) for number in ops.convert_to_numpy(seed.next()))
         generator = torch.Generator(like.device).manual_seed(first * 0x9E3779B1 + second & 0x7FFFFFFFFFFFFFFF)
-    count = like.numel()
+    count, each = like.numel(), 8 // dtype.itemsize
+    words = torch.empty(-(-count // each), dtype=torch.int64, device=like.device)
+    words.random_(-(2**63), 2**63 - 1, generator=generator)
+    return words.view(dtype)[:count].view(like.shape)
+
+
+def _on_torch(like: Any, dropped: int, scale: float, seed: Any) -> Any:
+    import torch
+
     with torch.no_grad():
-        words = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
-        words.random_(-(2**63), 2**63 - 1, generator=generator)
-        numbers = words.view(torch.int16)[:count].view(like.shape)
         factors = torch.empty(like.shape, dtype=like.dtype, device=like.device)
-        torch.ge(numbers, dropped - KINDS // 2, out=factors)
+        torch.ge(_numbers(like, torch.int16, seed), dropped - KINDS // 2, out=factors)
         return factors.mul_(scale)
 
 

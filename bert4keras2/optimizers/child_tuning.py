@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from bert4keras2.arguments import fraction
-from bert4keras2.functional.chance import KINDS, kept
+from bert4keras2.functional.chance import thinned
 from bert4keras2.optimizers.patterns import path_of
 from bert4keras2.optimizers.rules import UpdateRule
 from bert4keras2.training.transforms import StepSeed
@@ -26,7 +26,7 @@ class ChildTuning(UpdateRule):
     Mode "D" has one part for the whole training, which `choose` makes of squared gradients.
 
     Args:
-        child_p: share of the weights, up to 1.
+        child_p: share of the weights, up to 1; in mode F on PyTorch, the nearest multiple of 1/256.
         child_mode: "F" or "D".
         child_rescale: divide by p; for mode "D" the paper does, and its authors' code does not. With Adam it makes
             hardly a difference, with SGD it does.
@@ -91,16 +91,15 @@ class ChildTuning(UpdateRule):
         return learning / sum(part.size for part in importance)
 
     def gradient(self, optimizer, index, variable, gradient):
-        scale = 1 / self.child_p if self.child_rescale else 1.0
         if self.child_mode == "D":
             if not self._chosen:
                 raise ValueError(
                     "Mode D of child_tuning changes chosen weights: find_child(model, batches) chooses them"
                 )
+            scale = 1 / self.child_p if self.child_rescale else 1.0
             return gradient * ops.convert_to_tensor(self._masks[index]) * scale
         if self.child_p == 1:
             return gradient
         # The step's number makes the chance, so that no state has to be kept, and each variable has its own.
         seed = StepSeed(self.child_seed + index, optimizer.iterations)
-        dropped = min(max(round((1 - self.child_p) * KINDS), 1), KINDS - 1)
-        return gradient * kept(gradient, dropped, scale, seed)
+        return thinned(gradient, self.child_p, self.child_rescale, seed)

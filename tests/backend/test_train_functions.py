@@ -89,13 +89,15 @@ def test_a_script_of_virtual_adversarial_training():
     targets = np.eye(3)[LABELS[:, 0]].astype("float32")
     model._make_train_function()
     old, embeddings = model.train_function, model.get_layer("Embedding-Token").embeddings
-    predict = K.function(inputs=model._feed_inputs, outputs=model.outputs, name="outputs")
-    gradient = K.zeros_like(embeddings) + K.gradients(model.total_loss, [embeddings])[0]
     feeds = model._feed_inputs + model._feed_targets + model._feed_sample_weights
+    predict = K.function(inputs=feeds, outputs=model.outputs, name="outputs")
+    gradient = K.zeros_like(embeddings) + K.gradients(model.total_loss, [embeddings])[0]
     find = K.function(inputs=feeds, outputs=[gradient], name="gradients")
 
     def train_function(inputs):
-        inputs = inputs[:1] + predict(inputs[:1]) + inputs[2:]
+        outputs = predict(inputs)
+        np.testing.assert_array_equal(outputs[0], predict(inputs[:1])[0])
+        inputs = inputs[:1] + outputs + inputs[2:]
         seen.append(find(inputs)[0])
         return old(inputs)
 

@@ -107,6 +107,6 @@ FOLDERS: dict[str, Recipe] = {
 def recipe_for(path: Path) -> Recipe:
     """Return what a script needs; a recipe that changes nothing if it is not in the table."""
     name = path.as_posix()
-    by_end = (recipe for end, recipe in RECIPES.items() if name.endswith(f"/{end}"))
+    by_end = (recipe for end, recipe in RECIPES.items() if name.endswith((f"/{end}", f"+{end}")))
     by_folder = (recipe for folder, recipe in FOLDERS.items() if folder in name)
     return next(by_end, None) or next(by_folder, Recipe())

@@ -85,7 +85,10 @@ def test_gradients_of_chance_are_right_on_average():
         optimizer.apply([gradient, gradient], weights)
         found.append([b - np.array(ops.convert_to_numpy(w)) for b, w in zip(before, weights, strict=True)])
     found = np.array(found)
-    np.testing.assert_allclose(np.unique(found.round(2)), [0, 3.33], atol=1e-6)
+    # On PyTorch the share is a multiple of 1/256, and what is kept is divided by that.
+    share = 77 / 256 if keras.backend.backend() == "torch" else 0.3
+    np.testing.assert_allclose(np.unique(found.round(4)), [0, 1 / share], atol=1e-4)
+    np.testing.assert_allclose((found > 0).mean(), share, atol=5 * np.sqrt(0.3 * 0.7 / 160_000))
     # 160,000 draws of variance (1 - p) / p: five standard deviations.
     np.testing.assert_allclose(found.mean(), 1, atol=5 * np.sqrt(0.7 / 0.3 / 160_000))
     assert (found[0, 0] != found[1, 0]).any() and (found[0, 0] != found[0, 1]).any()

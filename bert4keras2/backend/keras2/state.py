@@ -12,7 +12,7 @@ from keras import ops
 from bert4keras2.backend.keras2.shapes import is_symbolic, ndim
 from bert4keras2.functional.registry import register
 from bert4keras2.training.rates import ScheduledRate
-from bert4keras2.training.train_functions import LossGradient, gradient_function
+from bert4keras2.training.train_functions import Fed, LossGradient, gradient_function
 
 __all__ = [
     "batch_get_value",
@@ -258,7 +258,7 @@ def function(inputs, outputs, updates: Any = None, name: str | None = None) -> C
 
     Args:
         inputs: symbolic tensors of a functional graph, not only its Inputs; `K.learning_phase()` may be the last, and
-            then takes 1 or 0.
+            then takes 1 or 0; targets and sample weights of a model are left aside.
         outputs: one symbolic tensor, or a list or dict of them; or gradients of `model.total_loss`.
         updates: not supported; assign to variables in a loop of your own.
         name: name of the model that computes it.
@@ -273,7 +273,8 @@ def function(inputs, outputs, updates: Any = None, name: str | None = None) -> C
         )
     if any(isinstance(each, LossGradient) for each in keras.tree.flatten(outputs)):
         return gradient_function(outputs)
-    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    given = [x for x in listed if not isinstance(x, Fed)]
     symbolic_inputs = [x for x in given if is_symbolic(x)]
     phase = next((i for i, x in enumerate(given) if not is_symbolic(x)), None)
     if len(given) - len(symbolic_inputs) > 1 or not symbolic_inputs:
@@ -285,8 +286,10 @@ def function(inputs, outputs, updates: Any = None, name: str | None = None) -> C
 
     def compute(values):
         values = list(values) if isinstance(values, list | tuple) else [values]
+        if len(values) == len(listed):
+            values = [value for value, x in zip(values, listed, strict=True) if not isinstance(x, Fed)]
         if len(values) != len(given):
-            raise ValueError(f"This K.function takes {len(given)} arrays, got {len(values)}")
+            raise ValueError(f"This K.function takes {len(listed)} arrays, got {len(values)}")
         training = bool(values.pop(phase)) if phase is not None else bool(_default_phase)
         arrays = [np.asarray(v, x.dtype) for v, x in zip(values, symbolic_inputs, strict=True)]
         results = keras.tree.flatten(model(arrays, training=training))
