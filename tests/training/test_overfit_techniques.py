@@ -8,17 +8,26 @@ import pytest
 from bert4keras2.backend import keras, set_seed
 from bert4keras2.callbacks import EMA, SWA
 from bert4keras2.models import build_transformer_model
-from bert4keras2.optimizers import Adam, extend_with_lora
+from bert4keras2.optimizers import Adam, Lion, Tiger, extend_with_lora
 from bert4keras2.training import (
     adapters,
+    adversarial_training,
     bert_of_theseus,
     bitfit,
+    child_tuning,
     distill,
+    find_child,
+    free_lb,
+    gradient_penalty,
     ladder_side_tuning,
+    layerwise_decay,
     lora,
     mixup,
     p_tuning,
+    pgd,
     prefix_tuning,
+    r_drop,
+    virtual_adversarial_training,
 )
 
 pytestmark = [pytest.mark.backend, pytest.mark.long]
@@ -49,7 +58,28 @@ def with_teacher(model):
     distill(model, teacher, 0.9)
 
 
+def with_child(mode, share):
+    """A part of the weights learns: by chance in each step (F), or the most important ones (D)."""
+
+    def technique(model):
+        model.optimizer = child_tuning(model.optimizer, mode, share)
+        if mode == "D":
+            find_child(model, [(X, Y)])
+
+    return technique
+
+
+EMBEDDING = "Embedding-Token"
 CASES = {
+    "FGM": (lambda model: adversarial_training(model, EMBEDDING, 0.3), 0.95),
+    "gradient penalty": (lambda model: gradient_penalty(model, EMBEDDING, 0.1), 0.95),
+    "VAT": (lambda model: virtual_adversarial_training(model, EMBEDDING, 0.1), 0.95),
+    "PGD": (lambda model: pgd(model, EMBEDDING, 0.3, 0.1), 0.95),
+    "FreeLB": (lambda model: free_lb(model, EMBEDDING, 0.3, 0.1), 0.95),
+    "R-Drop": (lambda model: r_drop(model, 1.0), 0.95),
+    "ChildTuning-F": (with_child("F", 0.3), 0.95),
+    "ChildTuning-D": (with_child("D", 0.5), 0.95),
+    "layer-wise decay": (lambda model: layerwise_decay(model, 0.9), 0.95),
     "lora": (lambda model: lora(model, 4), 0.9),
     "adapters": (lambda model: adapters(model, 8), 0.95),
     "bitfit": (bitfit, 0.8),
@@ -71,6 +101,13 @@ def test_rows_are_learnt(name):
     callbacks = found if isinstance(found, list) else []
     model.fit(X, Y, epochs=80, batch_size=16, callbacks=callbacks, verbose=0)
     assert model.evaluate(X, Y, verbose=0)[1] >= wanted
+
+
+@pytest.mark.parametrize("optimizer, rate", [(Lion, 1e-3), (Tiger, 1e-3)])
+def test_optimizers_of_signs(optimizer, rate):
+    model = classifier(encoder(), optimizer=optimizer(rate))
+    model.fit(X, Y, epochs=80, batch_size=16, verbose=0)
+    assert model.evaluate(X, Y, verbose=0)[1] >= 0.95
 
 
 def test_ladder():
