@@ -19,7 +19,7 @@ from bert4keras2.training.gradients import value_of
 from bert4keras2.training.step import TrainingStep
 from bert4keras2.training.techniques import checked_model
 
-__all__ = ["child_tuning", "find_child", "layerwise_decay", "lora_plus"]
+__all__ = ["child_tuning", "find_child", "layerwise_decay", "lora_plus", "parameter_rates"]
 
 CHILD_MODES = {"F": ("F", True), "D": ("D", True), "D-authors": ("D", False)}
 
@@ -46,6 +46,25 @@ def layerwise_decay(model: Any, decay: float = 0.9) -> None:
     model.train_function = None
 
 
+def parameter_rates(model: Any, rates: dict[str, float]) -> None:
+    """Let some variables of a compiled model learn at other rates; the optimizer is replaced by one with this rule.
+
+    Args:
+        model: a compiled model of `bert4keras2.backend.keras`, before its first step.
+        rates: {part of a path: what multiplies the rate of all variables that have it in theirs}.
+
+    Raises:
+        TypeError: if the model is not of the library's class.
+        ValueError: if it is not compiled or has trained, or a factor is not positive.
+    """
+    checked_model(model)
+    if getattr(model, "optimizer", None) is None:
+        raise ValueError(f"parameter_rates changes the optimizer of {model.name!r}: call compile first")
+    rates = {part: positive(f"rates[{part!r}]", rate) for part, rate in rates.items()}
+    model.optimizer = _extended(model.optimizer, "parameter_wise_lr", paramwise_lr_schedule=rates)
+    model.train_function = None
+
+
 def lora_plus(model: Any, ratio: float = 16.0) -> None:
     """Let the second matrices of `lora` learn at a larger rate than the first (LoRA+, arXiv:2402.12354).
 
@@ -60,9 +79,7 @@ def lora_plus(model: Any, ratio: float = 16.0) -> None:
         raise ValueError(f"{model.name} has no LoRA matrices: call lora(model) first")
     if getattr(model, "optimizer", None) is None:
         raise ValueError(f"lora_plus changes the optimizer of {model.name!r}: call compile first")
-    rates = {"lora_kernel_b": positive("ratio", ratio)}
-    model.optimizer = _extended(model.optimizer, "parameter_wise_lr", paramwise_lr_schedule=rates)
-    model.train_function = None
+    parameter_rates(model, {"lora_kernel_b": positive("ratio", ratio)})
 
 
 def child_tuning(

@@ -9,6 +9,7 @@ from typing import Any
 from bert4keras2.arguments import at_least, positive
 from bert4keras2.callbacks import Evaluator
 from bert4keras2.optimizers import Adam, PiecewiseLinear
+from bert4keras2.optimizers.on_models import parameter_rates
 from bert4keras2.snippets import DataGenerator
 from bert4keras2.training import plain_training
 
@@ -53,6 +54,7 @@ def train(
     best_path: str | os.PathLike | None,
     verbose: Any,
     optimizer: Any = None,
+    head_rate: float | None = None,
 ) -> Any:
     """Train a task's model and return Keras' History; `Task.fit` documents the arguments.
 
@@ -61,7 +63,7 @@ def train(
         samples: encoded rows.
         score: called with the model after each epoch, for the best one; None without rows to validate on.
         epochs, batch_size, learning_rate, callbacks, techniques, warmup, weight_decay, best_path, verbose,
-            optimizer: see there.
+            optimizer, head_rate: see there.
 
     Raises:
         ValueError: for a number out of range, or for an optimizer together with a learning rate.
@@ -71,6 +73,8 @@ def train(
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup is a share of all steps, from 0 to below 1, not {warmup!r}")
     data = Samples(samples, batch_size, task.collate)
+    if head_rate is None:
+        head_rate = task.usual_head_rate if optimizer is None else 1.0
     if optimizer is None:
         rate = suggested_rate(task.transformer.config.hidden_size) if learning_rate is None else learning_rate
         if not callable(rate):
@@ -88,6 +92,8 @@ def train(
     model = task.model
     plain_training(model)  # what an earlier call was given
     model.compile(optimizer, task.loss(), metrics=task.keras_metrics())
+    if head_rate != 1:
+        parameter_rates(model, dict.fromkeys(task.head_paths(), positive("head_rate", head_rate)))
     for technique in techniques:
         if not callable(technique):
             raise TypeError(

@@ -32,6 +32,9 @@ HEAD_SIZE = 64
 # Transitions learn by steps of the same size as the encoder's weights, which is far too slow for them
 # (Su Jianlin, kexue.fm/archives/7196).
 CRF_RATE = 100.0
+# The same for the weights from states to tags or spans, above all where the states of a text are nearly alike, as those
+# of E5 models are: docs/tasks.md has figures.
+TAG_RATE, SPAN_RATE = 100.0, 30.0
 
 
 class Entity(NamedTuple):
@@ -110,6 +113,11 @@ class EntityTagger(Task):
     def points(self) -> bool:
         """Whether the head scores spans."""
         return self.head.endswith("pointer")
+
+    @property
+    def usual_head_rate(self) -> float:
+        """What multiplies the learning rate of the head's weights unless `fit` is told otherwise."""
+        return SPAN_RATE if self.points else TAG_RATE
 
     @classmethod
     def from_labels(cls, labels: list[str] | None, settings: dict[str, Any]) -> tuple[list[str] | None, dict[str, Any]]:

@@ -112,9 +112,21 @@ class Task(TaskFolders, ABC):
         output = self.build_head()
         added = {name.removeprefix(self.transformer.config.prefix) for name in set(self.transformer.layers) - before}
         self.transformer.task_layers = self.transformer.task_layers | frozenset(added)
+        self._head = frozenset(added)
         self._model = Model(self.transformer.inputs, output)
         self._cutter = TextBatches(self._model, self.tokenizer, self.maxlen)
         self._compiled = Compiled(self._model)
+
+    @property
+    def usual_head_rate(self) -> float:
+        """What multiplies the learning rate of the head's weights unless `fit` is told otherwise."""
+        return 1.0
+
+    def head_paths(self) -> list[str]:
+        """Return parts of paths that tell the weights of the head from all others."""
+        layers = (self.transformer.layers[self.transformer.config.prefix + name] for name in self._head)
+        # The transitions of a CRF have a rate of their own.
+        return sorted(f"{x.name}/" for x in layers if x.trainable_variables and not hasattr(x, "lr_multiplier"))
 
     def parts(self) -> dict[str, Any]:
         """Return what predictions need beside the model's outputs, as JSON holds it: an exported folder keeps it."""
@@ -145,6 +157,7 @@ class Task(TaskFolders, ABC):
         best_path: str | os.PathLike | None = None,
         verbose: Any = "auto",
         optimizer: Any = None,
+        head_rate: float | None = None,
     ) -> Any:
         """Train on rows, and keep the weights of the epoch that is best on others.
 
@@ -161,6 +174,8 @@ class Task(TaskFolders, ABC):
             best_path: file of the best weights, in memory if None.
             verbose: of keras.Model.fit.
             optimizer: one of Keras in place of Adam; it brings its own learning rate and decay.
+            head_rate: what multiplies the learning rate of the head, which begins at nothing; if None, what is usual
+                for the task (`usual_head_rate`), and 1 for an optimizer of your own.
 
         Returns:
             Keras' History; what `evaluate` measures stands in it under names that begin with "val_".
@@ -177,7 +192,7 @@ class Task(TaskFolders, ABC):
         score = None if valid is None else lambda model: self.report(valid, progress=False).metrics
         return train(
             self, self.samples(read), score, epochs, batch_size, learning_rate, callbacks, techniques, warmup,
-            weight_decay, best_path, verbose, optimizer,
+            weight_decay, best_path, verbose, optimizer, head_rate,
         )  # fmt: skip
 
     @abstractmethod

@@ -42,7 +42,8 @@ def run(name, args, seed):
         options["pooling"] = "mean"
     task = kind.from_checkpoint(args.checkpoint, **options)
     start = time.perf_counter()
-    task.fit(train, epochs=args.epochs or epochs, batch_size=32, learning_rate=args.learning_rate, verbose=2)
+    rates = {"learning_rate": args.learning_rate, "head_rate": args.head_rate}
+    task.fit(train, epochs=args.epochs or epochs, batch_size=32, verbose=2, **rates)
     seconds = time.perf_counter() - start
     metrics = task.evaluate(test, progress=False).metrics
     line = {"task": name, "checkpoint": Path(args.checkpoint).name, "seed": seed, "metrics": metrics}
@@ -83,6 +84,7 @@ def main():
     parser.add_argument("--rows", type=int, help="rows to train on")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--learning-rate", type=float, help="(default: a usual one for the model's width)")
+    parser.add_argument("--head-rate", type=float, help="what multiplies it for the head (default: the task's)")
     parser.add_argument("--precision", default="float32", help="policy of Keras, such as mixed_bfloat16")
     parser.add_argument("--results", type=Path, default=Path("real_data.jsonl"))
     parser.add_argument("--table", action="store_true", help="only print what there is")

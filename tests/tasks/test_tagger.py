@@ -75,6 +75,26 @@ def test_learns_and_comes_back(checkpoint, tmp_path, head):
 
 
 @once
+@pytest.mark.parametrize("head, usual", [("efficient_global_pointer", 30), ("crf", 100)])
+def test_the_head_learns_faster(checkpoint, head, usual):
+    """A first step of Adam moves each weight by its rate: the head's by so many times that of the model's."""
+    moves = {}
+    for rate in (None, 1, 7.0):
+        keras.utils.set_random_seed(0)
+        task = EntityTagger.from_checkpoint(checkpoint, head=head, labels=["人", "地"], maxlen=32)
+        before = {variable.path: variable.numpy() for variable in task.model.trainable_variables}
+        options = {"learning_rate": 1e-5, "warmup": 0.0, "weight_decay": 0.0, "head_rate": rate}
+        task.fit(rows(8), epochs=1, batch_size=8, verbose=0, **options)
+        after = {variable.path: variable.numpy() for variable in task.model.trainable_variables}
+        found = {path: np.abs(after[path] - before[path]).max() for path in after}
+        moves[rate] = {place: max(found[path] for path in found if place in path) for place in ("Tagger-", "Embedding")}
+    for rate, times in ((None, usual), (1, 1), (7.0, 7)):
+        assert moves[rate]["Tagger-"] == pytest.approx(times * 1e-5, rel=0.02)
+    assert all(move["Embedding"] == pytest.approx(1e-5, rel=0.1) for move in moves.values())
+    with pytest.raises(ValueError, match="head_rate"):
+        task.fit(rows(8), head_rate=0, verbose=0)
+
+
 def test_nested(checkpoint):
     """Spans within spans are learnt and found, and of overlapping ones the flat task keeps the best alone."""
     keras.utils.set_random_seed(0)
@@ -84,7 +104,7 @@ def test_nested(checkpoint):
         for b in OTHER[:8]
     ]
     task = EntityTagger.from_checkpoint(checkpoint, nested=True, maxlen=32, head="global_pointer")
-    task.fit(data, epochs=8, batch_size=4, learning_rate=1e-2, verbose=0)
+    task.fit(data, epochs=8, batch_size=4, learning_rate=1e-2, head_rate=1, verbose=0)
     assert {entity[:3] for entity in task.predict("我去北京老师呢")} == {(2, 4, "地"), (2, 6, "人")}
     task.nested = False
     assert len(task.predict("我去北京老师呢")) == 1
