@@ -16,8 +16,17 @@ PACKAGE = Path(bert4keras2.__file__).parent
 PRIVATE = [name for name in keras_private.NAMES if name.startswith("_")]
 # Classes that answer to a private name, and ask their base class by it.
 ALLOWED = {
+    "functional/keras_graphs.py": {
+        "_inbound_nodes",
+        "_inputs_struct",
+        "_keras_history",
+        "_nodes_by_depth",
+        "_outbound_nodes",
+        "_outputs_struct",
+    },
     "optimizers/adam.py": {"_backend_update_step"},
     "optimizers/rules.py": {"_backend_apply_gradients", "_get_variable_index"},
+    "training/graph_runs.py": {"_run_through_graph", "_maybe_warn_inputs_struct_mismatch"},
     "training/jax_steps.py": {"_purge_model_variables", "_jax_state_synced"},
     "training/model.py": {"_maybe_symbolic_build"},
 }

@@ -3,7 +3,8 @@
 What other files need stands behind a function here. Names are overridden where a class has to answer to them:
 `_backend_apply_gradients` and `_get_variable_index` in optimizers/rules.py, `_backend_update_step` in
 optimizers/adam.py, `_purge_model_variables` and
-`_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` in training/model.py; `SeedGenerator.next` and
+`_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` in training/model.py, `_run_through_graph` and
+`_maybe_warn_inputs_struct_mismatch` in training/graph_runs.py; `SeedGenerator.next` and
 `DataAdapter` are public in all but export.
 """
 
@@ -13,11 +14,37 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
-__all__ = ["NAMES", "SEEN_WITH", "Call", "call_of", "calls_of"]
+from bert4keras2.functional.keras_graphs import (
+    Call,
+    call_of,
+    calls_in_order,
+    calls_of,
+    connect_inputs,
+    graph_of,
+    input_structure,
+    is_made_by_layer,
+    maker,
+    output_structure,
+)
+
+__all__ = [
+    "NAMES",
+    "SEEN_WITH",
+    "Call",
+    "call_of",
+    "calls_in_order",
+    "calls_of",
+    "connect_inputs",
+    "graph_of",
+    "input_structure",
+    "is_made_by_layer",
+    "maker",
+    "output_structure",
+]
 
 # Versions with which all of these names were found and the tests passed.
 SEEN_WITH = ("3.11", "3.12", "3.13", "3.14", "3.15")
@@ -27,6 +54,8 @@ NAMES = {
     "_inbound_nodes": "the calls of a layer: Keras 2's get_output_at, checks of what a model's inputs are looked up in",
     "_outbound_nodes": "what was computed of an input: Keras before 3.14 refuses models where that is nothing",
     "_nodes_by_depth": "which calls of a shared layer belong to one model",
+    "_run_through_graph": "how a functional model calls its layers, on PyTorch with fewer steps of Python",
+    "_maybe_warn_inputs_struct_mismatch": "looks at how inputs are nested, which is clear for a list of tensors",
     "_keras_mask": "the mask that flows beside a tensor: labels that it hides are not checked, nor in divergences",
     "_value": "the array in a variable: on JAX, a step's results are put there without looking at shapes again",
     "jax_state_sync": "on JAX, gives variables the values that a loop holds; ours hold them at all times",
@@ -34,6 +63,7 @@ NAMES = {
     "_purge_model_variables": "on JAX, takes the values of variables away while a loop runs; ours stay",
     "_flatten_layers": "the layers of a model, those within layers among them",
     "_inputs_struct": "how a functional model takes its inputs: one, a list or a dict",
+    "_outputs_struct": "the same of its outputs",
     "_call_has_training_arg": "whether a subclass's call takes training=",
     "_compute_loss": "compute_loss for subclasses whose own takes fewer arguments, as train_step calls it",
     "_initial_epoch": "with which epoch fit begins, as Keras' BackupAndRestore says it too",
@@ -65,58 +95,6 @@ NAMES = {
     "keras.src...get_data_adapter": "reads a PyDataset with its workers, for streams whose lengths differ",
     "keras.src...DataAdapter": "the base of what fit takes for data; accepted since 3.7, not exported",
 }
-
-
-class Call(NamedTuple):
-    """One call of a layer in a functional graph."""
-
-    layer: Any
-    inputs: list[Any]  # symbolic tensors
-    outputs: list[Any]  # symbolic tensors
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    before: list[Any]  # layers that made the inputs
-
-
-def _call(layer: Any, node: Any) -> Call:
-    arguments = node.arguments
-    before = [parent.operation for parent in node.parent_nodes]
-    return Call(layer, node.input_tensors, node.output_tensors, arguments.args, arguments.kwargs, before)
-
-
-# -- graphs --------------------------------------------------------------------------------------------------------
-
-
-def is_made_by_layer(tensor: Any) -> bool:
-    """Whether a tensor is a symbolic one that knows the layer that made it."""
-    return isinstance(tensor, keras.KerasTensor) and getattr(tensor, "_keras_history", None) is not None
-
-
-def maker(tensor: Any) -> Any:
-    """Return the layer (or operation) that made a symbolic tensor."""
-    return tensor._keras_history.operation
-
-
-def call_of(tensor: Any) -> Call | None:
-    """Return the call that made a symbolic tensor, None for a tensor without a history."""
-    history = getattr(tensor, "_keras_history", None)
-    if history is None:
-        return None
-    return _call(history.operation, history.operation._inbound_nodes[history.node_index])
-
-
-def calls_of(layer: Any, model: Any = None) -> list[Call]:
-    """Return a layer's calls in functional graphs, the oldest first.
-
-    Args:
-        layer: which may have been called in several models.
-        model: a functional model whose calls alone count; all if None.
-    """
-    nodes = layer._inbound_nodes
-    if model is not None:
-        own = {id(node) for level in model._nodes_by_depth.values() for node in level}
-        nodes = [node for node in nodes if id(node) in own]
-    return [_call(layer, node) for node in nodes]
 
 
 def mask_of(tensor: Any) -> Any:
@@ -156,26 +134,6 @@ def asks_for_more(layer: Any) -> bool:
         or layer.activity_regularizer is not None
         or getattr(layer, "quantization_mode", None) is not None
     )
-
-
-def input_structure(model: Any) -> Any:
-    """Return a functional model's symbolic inputs as it is called with them: one tensor, a list or a dict."""
-    return getattr(model, "_inputs_struct", model.inputs)
-
-
-def connect_inputs(inputs: Any) -> None:
-    """Let Keras before 3.14 take models with inputs that no output needs (labels that a loss reads, spare ones).
-
-    It refuses an input that nothing was computed of; whether that leads to an output it does not ask.
-
-    Args:
-        inputs: symbolic tensors of a model to be built, nested.
-    """
-    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14):
-        return
-    for tensor in keras.tree.flatten(inputs):
-        if isinstance(tensor, keras.KerasTensor) and not maker(tensor)._outbound_nodes:
-            keras.ops.stop_gradient(tensor)
 
 
 def inner_layers(model: Any, include_self: bool = False) -> list[Any]:

@@ -8,6 +8,7 @@ import keras
 from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import most_negative, normalize_scores, rotate, scaled_matmul
+from bert4keras2.functional.head_axes import fused_attention, merge_heads, split_heads
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.dropout import Dropout
@@ -74,7 +75,7 @@ def attend(
             bias, mask = ops.where(mask, ops.cast(bias, query.dtype), low), None
         if by_head:
             key, value = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
-        return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
+        return fused_attention(query, key, value, bias, mask, scale)
     value = value if by_head else ops.swapaxes(value, 1, 2)
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
@@ -267,7 +268,7 @@ class MultiHeadAttention(Extensible):
             value = memory = x if memory is None else memory
             if attention_mask is None and not cache:
                 attention_mask = hide_keys(None, key_mask)
-        query = self._split(self.q_dense(x), self.key_size)
+        query = split_heads(self.q_dense(x), self.heads, self.key_size)
         if query_scale is not None:
             query = query * ops.cast(ops.expand_dims(query_scale, -1), query.dtype)
         if rotary is not None:
@@ -277,8 +278,8 @@ class MultiHeadAttention(Extensible):
         if filled:
             key, value = cache
         else:
-            key = self._split(self.k_dense(memory), self.key_size)
-            value = self._split(self.v_dense(value), self.head_size)
+            key = split_heads(self.k_dense(memory), self.heads, self.key_size)
+            value = split_heads(self.v_dense(value), self.heads, self.head_size)
             key = unit_length(key) if self.key_norm else key
             if rotary is not None:
                 key = rotate(key, sin, cos)
@@ -299,8 +300,7 @@ class MultiHeadAttention(Extensible):
             return_weights=return_weights,
         )
         output, *rest = result if isinstance(result, tuple) else (result,)
-        output = ops.reshape(output, (*ops.shape(output)[:2], self.heads * self.head_size))
-        output = self.o_dense(output)
+        output = self.o_dense(merge_heads(output, self.heads * self.head_size))
         outputs = [output if self.adapter is None else self.adapter(output)]
         if self.return_attention_scores:
             outputs.append(rest[0] if self.prefix is None else rest[0][..., self.prefix.length :])
@@ -309,9 +309,6 @@ class MultiHeadAttention(Extensible):
         if return_weights:
             outputs.append(rest[-1] if self.prefix is None else rest[-1][..., self.prefix.length :])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-    def _split(self, x, size: int):
-        return ops.reshape(x, (*ops.shape(x)[:2], self.heads, size))
 
     def compute_mask(self, x, previous_mask=None):
         first = previous_mask[0] if isinstance(previous_mask, list | tuple) and previous_mask else previous_mask

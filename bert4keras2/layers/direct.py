@@ -14,11 +14,13 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.narrow import narrow_product
 
-__all__ = ["DirectCalls", "InnerDense"]
+__all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
 
 
-def _is_plain(tensor: Any, dtype: str = "float32") -> bool:
+def is_plain(tensor: Any, dtype: str = "float32") -> bool:
     """Whether a value is a tensor of PyTorch of a type, of no subclass, in code that is run and not traced."""
+    if keras.backend.backend() != "torch":
+        return False
     import torch
 
     return type(tensor) is torch.Tensor and tensor.dtype is getattr(torch, dtype) and not torch.compiler.is_compiling()
@@ -48,7 +50,7 @@ class DirectCalls:
             args: by position.
             kwargs: by name, without `training`, which such layers do nothing with.
         """
-        return len(args) == 1 and not kwargs and _is_plain(args[0])
+        return len(args) == 1 and not kwargs and is_plain(args[0])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if keras.backend.backend() != "torch" or not vars(type(self)).get("direct_call"):
@@ -68,7 +70,7 @@ class InnerDense(keras.layers.Dense):
     """A Dense layer within another layer."""
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        usual = keras.backend.backend() == "torch" and not args and not kwargs and _is_plain(inputs, self.compute_dtype)
+        usual = keras.backend.backend() == "torch" and not args and not kwargs and is_plain(inputs, self.compute_dtype)
         if not usual or self.lora_enabled or not _is_usual(self, self.compute_dtype):
             return super().__call__(inputs, *args, **kwargs)
         import torch
@@ -78,7 +80,7 @@ class InnerDense(keras.layers.Dense):
             output = narrow if self.bias is None else narrow + self.bias.value.to(inputs.dtype)
             return output if self.activation is None else self.activation(output)
         # The product and the bias in one: a pass over the output less than Keras, which adds it afterwards.
-        kernel, bias = self.kernel.value.to(inputs.dtype), self.bias
+        kernel, bias = keras_private.raw_kernel(self).value.to(inputs.dtype), self.bias
         bias = None if bias is None else bias.value.to(inputs.dtype)
         output = torch.nn.functional.linear(inputs, kernel.t(), bias)
         return output if self.activation is None else self.activation(output)
@@ -86,4 +88,4 @@ class InnerDense(keras.layers.Dense):
 
 def is_plain_list(value: Any) -> bool:
     """Whether a value is a list of tensors that `DirectCalls` takes."""
-    return isinstance(value, list | tuple) and all(map(_is_plain, value))
+    return isinstance(value, list | tuple) and all(map(is_plain, value))

@@ -25,6 +25,12 @@ class Add(DirectCalls, NodeMethods, keras.layers.Add):
     def called_directly(self, args, kwargs):
         return len(args) == 1 and not kwargs and is_plain_list(args[0]) and len({x.ndim for x in args[0]}) == 1
 
+    def call(self, inputs):
+        """Return the sum of tensors that broadcast."""
+        if not is_plain_list(inputs) or len({x.ndim for x in inputs}) > 1:
+            return super().call(inputs)
+        return sum(inputs[1:], inputs[0])
+
     def compute_mask(self, inputs, mask=None):
         known = [one for one in mask or [] if one is not None]
         if not known:

@@ -15,6 +15,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.direct import is_plain
 from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["LayerNormalization", "ScaleOffset"]
@@ -154,9 +155,15 @@ class LayerNormalization(ScaleOffset):
         if isinstance(x, list | tuple):
             x, condition = x
         dtype = x.dtype
+        if is_plain(x) and self._is_classic():
+            return self._normalize(x, self.gamma.value, self.beta.value)
         x = ops.cast(x, "float32")
         gamma, beta = self._gamma_beta(x, condition)
         return ops.cast(self._normalize(x, gamma, beta), dtype)
+
+    def _is_classic(self) -> bool:
+        """Whether there is nothing but a mean, a deviation and two weights, so that nothing has to be looked up."""
+        return self.zero_mean and self.unit_variance and self.scale is True is self.offset and not self.conditional
 
     def _normalize(self, x, gamma, beta):
         plain = all(part is None or len(part.shape) == 1 for part in (gamma, beta))

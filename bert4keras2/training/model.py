@@ -23,6 +23,7 @@ from bert4keras2.training.display import show_once
 from bert4keras2.training.exporting import ExportMethod
 from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
+from bert4keras2.training.graph_runs import PlannedRuns
 from bert4keras2.training.jax_steps import LastingValues
 from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
@@ -37,7 +38,7 @@ KERAS_SUFFIX = ".weights.h5"
 _IN_LOOP: ContextVar[bool] = ContextVar("in_loop", default=False)
 
 
-class TrainingMethods(ClassicMethods, LastingValues, ExportMethod):
+class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
     """What `Model` and `Sequential` have beyond Keras' classes, to be mixed into them.
 
     Weight files may have any name ("best_model.weights") and may come from Keras 2; `fit_generator` and the like are

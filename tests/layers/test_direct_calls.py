@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from bert4keras2.backend import Model
 from bert4keras2.functional import keras_private
 from bert4keras2.layers import Add, FeedForward, LayerNormalization
 from bert4keras2.layers.direct import DirectCalls
@@ -40,7 +41,7 @@ def test_same_outputs_and_masks(counted, monkeypatch):
     fast = model(inputs)
     few = len(counted)
     monkeypatch.setattr(DirectCalls, "called_directly", lambda self, args, kwargs: False)
-    monkeypatch.setattr("bert4keras2.layers.direct._is_plain", lambda tensor, dtype=None: False)
+    monkeypatch.setattr("bert4keras2.layers.direct.is_plain", lambda tensor, dtype=None: False)
     for kind in (Add,):
         monkeypatch.setattr(kind, "called_directly", lambda self, args, kwargs: False)
     counted.clear()
@@ -81,3 +82,50 @@ def test_what_is_changed_elsewhere_is_called(counted):
     counted.clear()
     assert isinstance(norm(keras.Input((3, 8))), keras.KerasTensor) and norm in counted
     np.testing.assert_allclose(norm(x.numpy()).detach().numpy(), 0, atol=1e-3)
+
+
+class Mixed(keras.layers.Layer):
+    """Takes tensors in several places of its arguments, and returns two."""
+
+    def call(self, first, others=None, table=None, scale=1.0, training=None):
+        total = first * scale + others[0] + others[1][0]
+        return total + table["a"], (total if training else -total)
+
+
+def graph(kind):
+    """Return a model with shared layers, arguments of all kinds, and inputs and outputs of one kind."""
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    dense = keras.layers.Dense(3)
+    x, y = dense(a), dense(dense(b))
+    first, second = Mixed()(x, others=[y, (a,)], table={"a": b}, scale=0.5)
+    keras.layers.Dense(2)(first)  # of no model
+    outputs = {"one": first, "two": keras.layers.Concatenate()([second, x])}
+    inputs = [a, b] if kind == "list" else {"a": a, "b": b}
+    return Model(inputs, list(outputs.values()) if kind == "list" else outputs)
+
+
+@pytest.mark.parametrize("kind", ["list", "dict"])
+@pytest.mark.parametrize("training", [False, True])
+def test_planned_runs_are_those_of_keras(monkeypatch, kind, training):
+    model = graph(kind)
+    values = [keras.random.normal((4, 3), seed=seed) for seed in (1, 2)]
+    inputs = values if kind == "list" else dict(zip("ab", values, strict=True))
+    found = model(inputs, training=training)
+    assert model._plan[0].is_whole
+    monkeypatch.setattr("bert4keras2.training.graph_runs._are_tensors", lambda values: False)
+    expected = model(inputs, training=training)
+    assert type(found) is type(expected) and (kind == "list" or list(found) == list(expected))
+    for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_array_equal(one.detach().numpy(), other.detach().numpy())
+
+
+def test_a_plan_follows_its_graph():
+    model = graph("list")
+    values = [keras.random.normal((4, 3), seed=seed) for seed in (1, 2)]
+    model(values)
+    plan = model._plan[0]
+    model.add_metric(keras.ops.mean(model.outputs[0]), name="mean")  # leads the output through a layer
+    model(values)
+    assert model._plan[0] is not plan and len(model(tuple(values))) == 2
+    with pytest.warns(UserWarning, match="structure of `inputs`"):
+        model([values])
