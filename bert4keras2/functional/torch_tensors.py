@@ -22,7 +22,7 @@ def _forgiving_tensor() -> type:
     import torch
 
     class ForgivingTensor(torch.Tensor):
-        """A tensor that takes NumPy's arrays for operands, and that NumPy can read though it has a gradient."""
+        """A tensor that takes other libraries' arrays for operands; NumPy can read it though it has a gradient."""
 
         def numpy(self, *args: Any, **kwargs: Any) -> Any:
             """Return the values, without a gradient and wherever they are."""
@@ -40,7 +40,9 @@ def _forgiving_tensor() -> type:
         operator = getattr(torch.Tensor, name)
 
         def method(self: Any, other: Any) -> Any:
-            return operator(self, _operand(other, self) if isinstance(other, np.ndarray) else other)
+            if not isinstance(other, torch.Tensor) and hasattr(other, "__array__"):  # TensorFlow's too (tf.eye)
+                other = _operand(np.asarray(other), self)
+            return operator(self, other)
 
         return method
 

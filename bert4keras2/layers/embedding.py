@@ -13,6 +13,7 @@ from keras import ops
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.graph import NodeMethods
 from bert4keras2.functional.narrow import narrow_product
+from bert4keras2.functional.torch_tensors import forgiving, plain
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 from bert4keras2.layers.masks import padding_mask
 from bert4keras2.layers.prompt import PromptRows
@@ -98,7 +99,7 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             return call.replacement
         table = super().embeddings
         # A sum is a tensor: a variable times NumPy's mask would be float64, and PyTorch would register a parameter.
-        return table if call is None or type(self).call is Embedding.call else table.value + 0
+        return table if call is None or type(self).call is Embedding.call else forgiving(table.value + 0)
 
     @embeddings.setter
     def embeddings(self, table):
@@ -109,7 +110,7 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             raise AttributeError(
                 f"{self.name}.embeddings is replaced within `call` alone: write embeddings.assign(...)"
             )
-        call.replacement = table
+        call.replacement = plain(table)
 
     def compute_mask(self, inputs, mask=None):
         call = _CALLS.get().get(id(self), _Call())

@@ -76,6 +76,14 @@ class Loss(Layer):
             return [inputs[axis] for axis in self.output_axis]
         return inputs[self.output_axis]
 
+    def compute_output_spec(self, inputs, mask=None):
+        if keras.backend.backend() != "tensorflow":
+            # Keras tries out an odd number of rows, which losses of pairs and triplets cannot be computed of.
+            super().compute_output_spec(*keras.tree.map_structure(_with_rows, (inputs, mask)))
+        else:
+            super().compute_output_spec(inputs, mask)
+        return keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, dtype=x.dtype), self._select(inputs))
+
     def compute_mask(self, inputs, previous_mask=None):
         if previous_mask is None or self.output_axis is None:
             return previous_mask
@@ -107,6 +115,13 @@ class AddedLoss(Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "metric": self.metric}
+
+
+def _with_rows(tensor: Any) -> Any:
+    """Return a symbolic tensor of twelve rows in the place of one of any number."""
+    if not isinstance(tensor, keras.KerasTensor) or not tensor.shape or tensor.shape[0] is not None:
+        return tensor
+    return keras.KerasTensor((12, *tensor.shape[1:]), dtype=tensor.dtype)
 
 
 def _as_float(tensor: Any) -> Any:

@@ -151,6 +151,11 @@ def _data_of(model: Any, flat: Sequence[Any]) -> tuple[Any, Any, Any]:
 # -- steps -----------------------------------------------------------------------------------------------------
 
 
+def _is_flat(args: tuple[Any, ...]) -> bool:
+    """Whether the arguments of a step are one list of arrays; loops of Keras hand over tensors, on PyTorch in a list."""
+    return len(args) == 1 and isinstance(args[0], list) and all(isinstance(part, np.ndarray) for part in args[0])
+
+
 class _Results(list):
     """The numbers that a step reports, in order; `logs` has them by name."""
 
@@ -170,7 +175,7 @@ class TrainFunction:
 
     def __call__(self, *args: Any) -> Any:
         """Make a step with what a loop of Keras hands over, or with one flat list of arrays."""
-        if len(args) != 1 or not isinstance(args[0], list) or not all(hasattr(part, "shape") for part in args[0][:2]):
+        if not _is_flat(args):
             return self.function(*args)
         data = _data_of(self.model, args[0])
         backend = keras.backend.backend()
@@ -196,7 +201,7 @@ class Replaced:
 
     def __call__(self, *args: Any) -> Any:
         """Make a step with what a loop of Keras hands over."""
-        if len(args) == 1 and isinstance(args[0], list) and all(hasattr(part, "shape") for part in args[0]):
+        if _is_flat(args):
             return self.function(args[0])  # replaced once more
         *state, batches = args
         results: Any = None

@@ -63,6 +63,18 @@ def test_losses_train_and_have_their_values(encoder, loss):
     assert np.isfinite(seen) and (want is None or seen == pytest.approx(want, rel=1e-3, abs=1e-5))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="JAX takes no arrays of TensorFlow")
+def test_constants_of_tensorflow(encoder):
+    """Scripts import TensorFlow for tf.eye and the like; what is subtracted stays differentiable."""
+    tf = pytest.importorskip("tensorflow")
+    encoder.compile(
+        keras.optimizers.SGD(0.1), lambda y_true, y_pred: K.mean(K.square(y_pred[:, :4] - tf.eye(4) * 1e-3))
+    )
+    before = encoder.get_weights()
+    assert encoder.train_on_batch([IDS, IDS * 0], Y) > 0
+    assert any((a != b).any() for a, b in zip(before, encoder.get_weights(), strict=True))
+
+
 def _takes_arrays(loss):
     """Whether a loss can be called outside of a model: PyTorch's own tensors take no arrays."""
     return keras.backend.backend() != "torch" or loss in (even_and_odd, cosent)

@@ -41,6 +41,25 @@ def data(rows=12):
     return [(rand(rows, 4) + 2 * np.eye(4)[labels[:, 0]]).astype("float32"), labels.astype("int32")]
 
 
+class Pairs(layers.Loss):
+    """Rows 2i and 2i + 1 belong together."""
+
+    def compute_loss(self, inputs, mask=None):
+        self.add_metric(ops.mean(inputs[0]), name="mean")
+        return ops.mean(ops.square(inputs[0][::2] - inputs[0][1::2])) + 0 * ops.mean(inputs[1][::3] + inputs[1][2::3])
+
+
+def test_losses_of_pairs_and_triplets():
+    """Keras tries layers out with 83 rows on JAX and PyTorch, which no such loss can be computed of."""
+    x = keras.Input((4,))
+    y = keras.layers.Dense(3)(x)
+    model = Model(x, Pairs(0)([y, keras.layers.Dense(2)(x)]))
+    assert model.output.shape == (None, 3)
+    model.compile("sgd")
+    history = model.fit(rand(12, 4), epochs=2, batch_size=6, verbose=0).history
+    assert history["loss"][1] < history["loss"][0] and "mean" in history
+
+
 @pytest.mark.parametrize("cls", [Model, keras.Model])
 def test_metrics_of_a_loss_layer(cls):
     """The means of a layer are in the history, per epoch, for training and validation, on all backends."""

@@ -1,0 +1,63 @@
+"""Axes of heads, and attention over them, by PyTorch itself where tensors are its own: Keras' ops look through their
+arguments at each call, which is more than such a view takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert4keras2.functional.functions import most_negative
+
+__all__ = ["fused_attention", "merge_heads", "split_heads"]
+
+
+def _is_torch(tensor: Any) -> bool:
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return isinstance(tensor, torch.Tensor)
+
+
+def split_heads(x: Any, heads: int, size: int) -> Any:
+    """Return (B, T, H, D) for x (B, T, H * D)."""
+    if _is_torch(x):
+        return x.unflatten(-1, (heads, size))
+    return ops.reshape(x, (*ops.shape(x)[:2], heads, size))
+
+
+def merge_heads(x: Any, width: int) -> Any:
+    """Return (B, T, H * D) for x (B, T, H, D).
+
+    Args:
+        x: the tensor.
+        width: H * D.
+    """
+    if _is_torch(x):
+        return x.flatten(-2)
+    return ops.reshape(x, (*ops.shape(x)[:2], width))
+
+
+def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scale: float) -> Any:
+    """Return (B, T, H, D): attention without a tensor of all scores.
+
+    Args:
+        query: (B, T, H, D).
+        key, value: (B, S, H, D).
+        bias: broadcasts to (B, H, T, S), added to the scaled scores; None without one.
+        mask: booleans instead, true where a query may look; a row without any looks at all keys alike.
+        scale: factor of the scores.
+    """
+    if not _is_torch(query) or not query.dtype == key.dtype == value.dtype:
+        return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
+    import torch
+
+    if mask is not None:
+        # Numbers, since the kernel makes NaN of a row without any key.
+        bias = torch.where(mask, 0.0, most_negative(keras.backend.standardize_dtype(query.dtype))).to(query.dtype)
+    elif bias is not None:
+        bias = bias.to(query.dtype)
+    heads = (x.transpose(1, 2) for x in (query, key, value))
+    return torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=bias, scale=scale).transpose(1, 2)
