@@ -152,7 +152,7 @@ def _data_of(model: Any, flat: Sequence[Any]) -> tuple[Any, Any, Any]:
 
 
 def _is_flat(args: tuple[Any, ...]) -> bool:
-    """Whether the arguments of a step are one list of arrays; loops of Keras hand over tensors, on PyTorch in a list."""
+    """Whether a step got one list of arrays; loops of Keras hand over tensors, on PyTorch in a list."""
     return len(args) == 1 and isinstance(args[0], list) and all(isinstance(part, np.ndarray) for part in args[0])
 
 
