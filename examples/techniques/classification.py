@@ -143,7 +143,8 @@ TECHNIQUES = {
     "prefix tuning, 20": on_news(of_model(prefix_tuning, 20), rate=5e-3),
     "ladder side tuning, 4": on_news(ladder=True, rate=3e-3),
     "Lion at a fifth of the rate": on_news(optimizer=lambda: Lion(schedule(RATE / 5))),
-    "Tiger at a fifth of the rate": on_news(optimizer=lambda: Tiger(schedule(RATE / 5))),
+    # Its rates are shares of the weights' size, as LAMB's are.
+    "Tiger, 1e-3": on_news(optimizer=lambda: Tiger(schedule(1e-3))),
 }
 register(*(Row(NEWS, name, run, None if name == PLAIN else PLAIN) for name, run in TECHNIQUES.items()))
 register(
