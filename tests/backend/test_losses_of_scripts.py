@@ -32,6 +32,13 @@ def simcse(y_true, y_pred):
     return K.mean(K.categorical_crossentropy(wanted, scores, from_logits=True))
 
 
+def global_pointer(y_true, y_pred):
+    """Products of sizes are sizes."""
+    shape = K.shape(y_pred)
+    pairs = K.reshape(y_pred, (K.prod(shape[:1]), -1, 4))
+    return K.mean(K.square(K.reshape(pairs, (shape[0], K.prod(K.shape(pairs)[1:])))))
+
+
 def weighted(y_true, y_pred):
     """NumPy's arrays on both sides of operators."""
     inside = (y_pred > WEIGHTS[None]) | (y_pred <= WEIGHTS)
@@ -53,7 +60,7 @@ def encoder():
     return keras.models.Model(bert.inputs, keras.layers.GlobalAveragePooling1D()(bert.output))
 
 
-@pytest.mark.parametrize("loss", [even_and_odd, simcse, weighted, cosent], ids=lambda loss: loss.__name__)
+@pytest.mark.parametrize("loss", [even_and_odd, simcse, global_pointer, weighted, cosent], ids=lambda loss: loss.__name__)
 def test_losses_train_and_have_their_values(encoder, loss):
     encoder.compile(keras.optimizers.SGD(0.0), loss)
     x = [IDS, IDS * 0]
@@ -77,7 +84,7 @@ def test_constants_of_tensorflow(encoder):
 
 def _takes_arrays(loss):
     """Whether a loss can be called outside of a model: PyTorch's own tensors take no arrays."""
-    return keras.backend.backend() != "torch" or loss in (even_and_odd, cosent)
+    return keras.backend.backend() != "torch" or loss in (even_and_odd, global_pointer, cosent)
 
 
 class Masked(Loss):

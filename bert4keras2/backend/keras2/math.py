@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert4keras2.backend.keras2.shapes import dtype as dtype_of
@@ -267,7 +268,9 @@ def sum(x, axis=None, keepdims: bool = False):
 
 
 def prod(x, axis=None, keepdims: bool = False):
-    """Return the product over `axis`."""
+    """Return the product over `axis`; of whole numbers in an array, such as sizes of K.shape, one that is no tensor."""
+    if isinstance(x, np.ndarray) and np.issubdtype(x.dtype, np.integer):
+        return np.prod(x, axis=_axis(axis), keepdims=keepdims)  # inside of what JAX compiles, a size has to be known
     return ops.prod(x, axis=_axis(axis), keepdims=keepdims)
 
 
