@@ -60,7 +60,10 @@ def encoder():
     return keras.models.Model(bert.inputs, keras.layers.GlobalAveragePooling1D()(bert.output))
 
 
-@pytest.mark.parametrize("loss", [even_and_odd, simcse, global_pointer, weighted, cosent], ids=lambda loss: loss.__name__)
+LOSSES = [even_and_odd, simcse, global_pointer, weighted, cosent]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 def test_losses_train_and_have_their_values(encoder, loss):
     encoder.compile(keras.optimizers.SGD(0.0), loss)
     x = [IDS, IDS * 0]
