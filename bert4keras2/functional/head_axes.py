@@ -50,7 +50,8 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
         mask: booleans instead, true where a query may look; a row without any looks at all keys alike.
         scale: factor of the scores.
     """
-    if not _is_torch(query) or not query.dtype == key.dtype == value.dtype:
+    own = all(map(_is_torch, (query, key, value))) and all(x is None or _is_torch(x) for x in (bias, mask))
+    if not own or not query.dtype == key.dtype == value.dtype:
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
     import torch
 
