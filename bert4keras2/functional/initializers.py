@@ -48,9 +48,10 @@ class DepthScaledNormal(keras.initializers.Initializer):
     def __init__(self, depth: int, order: int = 2):
         self.depth, self.order = depth, order
 
-    def __call__(self, shape, dtype=None, **kwargs):
+    def __call__(self, shape, dtype=None, order: int | None = None, gain: float = 1.0, **kwargs):
+        # Models of scripts override `initializer(shape, dtype, order, gain)`.
         width = shape[1] if len(shape) == 2 and shape[0] > 10 * shape[1] else shape[0]
-        stddev = 1.13684723 / width**0.5 * self.depth ** (-1 / self.order)
+        stddev = gain * 1.13684723 / width**0.5 * self.depth ** (-1 / (order or self.order))
         return keras.random.truncated_normal(shape, stddev=stddev, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
