@@ -37,5 +37,5 @@ class Add(DirectCalls, NodeMethods, keras.layers.Add):
             return None
         joined = known[0]
         for one in known[1:]:
-            joined = ops.logical_and(joined, one)
+            joined = joined if one is known[0] else ops.logical_and(joined, one)
         return joined
