@@ -38,9 +38,7 @@ def layerwise_decay(model: Any, decay: float = 0.9) -> None:
         TypeError: if the model is not of the library's class.
         ValueError: if it is not compiled or has trained, has no blocks, or the factor is out of range.
     """
-    checked_model(model)
-    if getattr(model, "optimizer", None) is None:
-        raise ValueError(f"layerwise_decay changes the optimizer of {model.name!r}: call compile first")
+    _compiled(model, "layerwise_decay")
     depths([path_of(variable) for variable in model.trainable_variables])
     model.optimizer = _extended(model.optimizer, "layerwise_decay", layer_decay=decay)
     model.train_function = None
@@ -57,9 +55,7 @@ def parameter_rates(model: Any, rates: dict[str, float]) -> None:
         TypeError: if the model is not of the library's class.
         ValueError: if it is not compiled or has trained, or a factor is not positive.
     """
-    checked_model(model)
-    if getattr(model, "optimizer", None) is None:
-        raise ValueError(f"parameter_rates changes the optimizer of {model.name!r}: call compile first")
+    _compiled(model, "parameter_rates")
     rates = {part: positive(f"rates[{part!r}]", rate) for part, rate in rates.items()}
     model.optimizer = _extended(model.optimizer, "parameter_wise_lr", paramwise_lr_schedule=rates)
     model.train_function = None
@@ -77,8 +73,7 @@ def lora_plus(model: Any, ratio: float = 16.0) -> None:
     """
     if not any("lora_kernel_b" in path_of(variable) for variable in checked_model(model).trainable_variables):
         raise ValueError(f"{model.name} has no LoRA matrices: call lora(model) first")
-    if getattr(model, "optimizer", None) is None:
-        raise ValueError(f"lora_plus changes the optimizer of {model.name!r}: call compile first")
+    _compiled(model, "lora_plus")
     parameter_rates(model, {"lora_kernel_b": positive("ratio", ratio)})
 
 
@@ -150,6 +145,12 @@ def find_child(model: Any, batches: Iterable[Any], steps: int | None = None) -> 
     if not count:
         raise ValueError("find_child got no batches")
     return rule.choose(variables, squares)
+
+
+def _compiled(model: Any, caller: str) -> None:
+    """Raise an error, in a caller's name, if a model has no optimizer that could be replaced."""
+    if getattr(checked_model(model), "optimizer", None) is None:
+        raise ValueError(f"{caller} changes the optimizer of {model.name!r}: call compile first")
 
 
 def _extended(optimizer: Any, rule: str, **options: Any) -> Any:

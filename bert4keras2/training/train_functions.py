@@ -203,12 +203,12 @@ class Replaced:
         """Make a step with what a loop of Keras hands over."""
         if _is_flat(args):
             return self.function(args[0])  # replaced once more
-        *state, batches = args
-        results: Any = None
-        for data in islice(iter(batches), self.model.steps_per_execution):
-            results = self.function(_flat_of(self.model, data))
-        if results is None and not state and keras.backend.backend() != "torch":
+        *state, source = args
+        batches = list(islice(iter(source), self.model.steps_per_execution))
+        if not batches:
             raise StopIteration
+        for data in batches:
+            results = self.function(_flat_of(self.model, data))
         logs = getattr(results, "logs", None)
         if logs is None:
             raise ValueError(

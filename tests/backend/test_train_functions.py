@@ -82,6 +82,14 @@ def test_sample_weights_and_compile():
     assert len(seen) == count
 
 
+def test_a_source_whose_end_is_not_known():
+    model, seen = compiled(), []
+    replace(model, 0.3, seen)
+    batches = iter([(IDS[:1], LABELS[:1]), (IDS[1:], LABELS[1:])])
+    model.fit((batch for batch in batches), verbose=0)
+    assert len(seen) == 2
+
+
 def test_a_script_of_virtual_adversarial_training():
     """Other targets in the list, predictions by `K.function`: a step of it is one of `virtual_adversarial_training`
     but for the direction that it starts from, so the losses are compared where that does not matter."""

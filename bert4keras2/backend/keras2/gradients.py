@@ -45,7 +45,7 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
             "K.gradients of symbolic tensors: call it inside of a layer's call, on TensorFlow, or see"
             f" bert4keras2.pictures.token_attribution for integrated gradients; {_OTHERWISE}"
         )
-    values = [getattr(each, "value", each) if isinstance(each, keras.Variable) else each for each in listed]
+    values = [each.value if isinstance(each, keras.Variable) else each for each in listed]
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
