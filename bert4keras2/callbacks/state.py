@@ -118,6 +118,9 @@ def save_random() -> dict[str, Any]:
         import torch
 
         found["torch"] = torch.get_rng_state().tolist()
+        found["gpus"] = (
+            [state.tolist() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
+        )
     return found
 
 
@@ -131,3 +134,5 @@ def restore_random(state: dict[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
+        for gpu, numbers in enumerate(state.get("gpus", ())[: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(torch.tensor(numbers, dtype=torch.uint8), gpu)

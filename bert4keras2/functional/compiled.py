@@ -9,7 +9,7 @@ import keras
 
 from bert4keras2.functional.live_values import call_with_live_values
 
-__all__ = ["compiled", "structure_changed"]
+__all__ = ["compiled", "structure_changed", "structure_version"]
 
 # How often layers have got or lost parts: what was compiled before shows what they were.
 _CHANGES = [0]
@@ -18,6 +18,11 @@ _CHANGES = [0]
 def structure_changed() -> None:
     """Let all that was compiled be compiled anew when it is next called: layers have got parts, as by LoRA."""
     _CHANGES[0] += 1
+
+
+def structure_version() -> int:
+    """Return a number that is another one once layers have got or lost parts."""
+    return _CHANGES[0]
 
 
 def compiled(

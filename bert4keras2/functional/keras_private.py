@@ -4,7 +4,7 @@ What other files need stands behind a function here. Names are overridden where 
 `_backend_apply_gradients` and `_get_variable_index` in optimizers/rules.py, `_backend_update_step` in
 optimizers/adam.py, `_purge_model_variables` and
 `_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` in training/model.py, `_run_through_graph` and
-`_maybe_warn_inputs_struct_mismatch` in training/graph_runs.py; `SeedGenerator.next` and
+`_maybe_warn_inputs_struct_mismatch` and `_should_torch_compile` in training/graph_runs.py; `SeedGenerator.next` and
 `DataAdapter` are public in all but export.
 """
 
@@ -56,6 +56,7 @@ NAMES = {
     "_nodes_by_depth": "which calls of a shared layer belong to one model",
     "_run_through_graph": "how a functional model calls its layers, on PyTorch with fewer steps of Python",
     "_maybe_warn_inputs_struct_mismatch": "looks at how inputs are nested, which is clear for a list of tensors",
+    "_should_torch_compile": "on PyTorch, whether a whole step goes to torch.compile, where ours compiles the pass",
     "_keras_mask": "the mask that flows beside a tensor: labels that it hides are not checked, nor in divergences",
     "_value": "the array in a variable: on JAX, a step's results are put there without looking at shapes again",
     "jax_state_sync": "on JAX, gives variables the values that a loop holds; ours hold them at all times",
@@ -134,6 +135,11 @@ def asks_for_more(layer: Any) -> bool:
         or layer.activity_regularizer is not None
         or getattr(layer, "quantization_mode", None) is not None
     )
+
+
+def is_functional(model: Any) -> bool:
+    """Whether a model is a graph of layers."""
+    return hasattr(model, "_outputs_struct")
 
 
 def inner_layers(model: Any, include_self: bool = False) -> list[Any]:

@@ -71,7 +71,10 @@ def _make(steps: list[Step], factor: float, decay: float) -> None:
     moments = [optimizer.moments(step.index) for step in steps]
     on_cpu = variable.value.device.type == "cpu"
     rate = float(steps[0].rate) if on_cpu else keras.ops.convert_to_tensor(steps[0].rate)
-    count = float(optimizer.iterations) if optimizer.bias_correction else UNCORRECTED
+    counts = torch.full((len(steps),), UNCORRECTED, device=variable.value.device)
+    if optimizer.bias_correction:
+        # Read on the device: a number on the host would wait for all that a GPU has under way.
+        counts = counts.copy_(keras.ops.convert_to_tensor(optimizer.iterations))
     double = variable.dtype == "float64"
     adamw(
         [step.variable.value for step in steps],
@@ -79,7 +82,7 @@ def _make(steps: list[Step], factor: float, decay: float) -> None:
         [first.value for first, _ in moments],
         [second.value for _, second in moments],
         [],
-        [torch.tensor(count, device=variable.value.device) for _ in steps],
+        list(counts.unbind()),
         fused=True,
         amsgrad=False,
         # As `complement` has it: the kernel takes 1 - beta from the number as it is.

@@ -1,4 +1,4 @@
-"""Calls of functional models on PyTorch with fewer steps of Python; on other backends Keras does as ever."""
+"""Calls of functional models on PyTorch with fewer steps of Python, or none; on other backends Keras does as ever."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.graph_plan import GraphPlan
+from bert4keras2.training.compiled_pass import CompiledPass
 
 __all__ = ["PlannedRuns"]
 
@@ -15,7 +16,34 @@ __all__ = ["PlannedRuns"]
 class PlannedRuns:
     """Methods of Keras' functional models, to be mixed into a keras.Model."""
 
+    # In tuples, where neither Keras nor PyTorch looks for parts of the model.
     _plan: tuple[GraphPlan | None, ...] = (None,)
+    _pass: tuple[CompiledPass | None, ...] = (None,)
+
+    def compile_pass(self, wanted: bool) -> None:
+        """Let `fit`, `evaluate` and `predict` call a functional model as one compiled function on PyTorch, or not.
+
+        Args:
+            wanted: whether `compile` was asked for it.
+        """
+        possible = keras.backend.backend() == "torch" and keras_private.is_functional(self)
+        self.__dict__["_pass"] = (CompiledPass(self) if wanted and possible else None,)
+
+    def compiled_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a call with these arguments returns by the compiled pass; None where there is none for it."""
+        if self._pass[0] is None or len(args) != 1 or kwargs.keys() - {"training"}:
+            return None
+        inputs = keras.tree.flatten(args[0])
+        fit = len(inputs) == len(self.inputs) and not any(isinstance(x, keras.KerasTensor) for x in inputs)
+        if not fit or keras_private.in_stateless_scope():
+            return None
+        tensors = [keras.ops.convert_to_tensor(x, t.dtype) for x, t in zip(inputs, self.inputs, strict=True)]
+        if any(x.ndim != len(t.shape) for x, t in zip(tensors, self.inputs, strict=True)):
+            return None  # Keras makes it fit, or says what is wrong
+        return self._pass[0](tensors, bool(kwargs.get("training")))
+
+    def _should_torch_compile(self) -> bool:
+        return self._pass[0] is None and super()._should_torch_compile()
 
     def _run_through_graph(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         others = len(args) > 1 or kwargs.keys() - {"operation_fn"}
@@ -24,7 +52,6 @@ class PlannedRuns:
         plan = self._plan[0]
         if plan is None or plan.graph is not keras_private.graph_of(self):
             plan = GraphPlan(self)
-            # In a tuple, where neither Keras nor PyTorch looks for parts of the model.
             self.__dict__["_plan"] = (plan,)
         if not plan.is_whole:
             return super()._run_through_graph(inputs, *args, **kwargs)

@@ -67,6 +67,9 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
     ) -> None:
         """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary.
 
+        On PyTorch, where "auto" compiles nothing, True has the pass of a functional model compiled, loss and optimizer
+        left out; it pays on GPUs.
+
         Losses and metrics may be methods of the model's layers (`crf.sparse_loss`); a saved model finds them again.
         What `sample_weight_mode` of Keras 2 said, the shape of sample weights says.
         """
@@ -80,6 +83,7 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
             self._feeding.labels = None
         if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
+        self.compile_pass(jit_compile is True)
         super().compile(jit_compile=jit_compile, **given)
         name_rate(self.optimizer)
 
@@ -158,8 +162,10 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model as keras.Model does; on PyTorch, outputs for scripts can be read by NumPy."""
-        outputs = super().__call__(*args, **kwargs)
-        return outputs if _IN_LOOP.get() else forgiving(outputs)
+        if not _IN_LOOP.get():
+            return forgiving(super().__call__(*args, **kwargs))
+        outputs = self.compiled_outputs(args, kwargs)
+        return super().__call__(*args, **kwargs) if outputs is None else outputs
 
     @contextmanager
     def _fed(

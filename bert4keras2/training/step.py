@@ -11,6 +11,7 @@ from keras import ops
 
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.no_gradient import no_gradient
+from bert4keras2.functional.noted_scope import NotedScope
 from bert4keras2.training.callbacks import add_callback
 from bert4keras2.training.gradients import (
     dense,
@@ -59,18 +60,6 @@ class LossTransform:
         return {}
 
 
-class _Scope(keras.StatelessScope):
-    """A scope that knows which variables were assigned to."""
-
-    def __init__(self, values: list[tuple[Any, Any]]):
-        super().__init__(values, collect_losses=True)
-        self.assigned: dict[int, Any] = {}
-
-    def add_update(self, update: tuple[Any, Any]) -> None:
-        self.assigned[id(update[0])] = update[0]
-        super().add_update(update)
-
-
 class TrainingStep:
     """One batch's loss as a function of the values of a model's variables, which stay as they are meanwhile.
 
@@ -109,12 +98,12 @@ class TrainingStep:
     # -- passes ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _passing(self, values: list[Any]) -> Iterator[_Scope]:
+    def _passing(self, values: list[Any]) -> Iterator[NotedScope]:
         if self._start is None:
             restore_random_state(self._random)
         differentiable = twice_differentiable() if self._higher_order else contextlib.nullcontext()
         known = [*self._state_mapping, *(self._start or ()), *zip(self.variables, values, strict=True)]
-        with differentiable, _Scope(known) as scope:
+        with differentiable, NotedScope(known) as scope:
             yield scope
 
     @contextlib.contextmanager

@@ -4,8 +4,8 @@
     KERAS_BACKEND=torch python tests/benchmarks/gpu.py --peers
 
 BERT-base with random weights in bfloat16 (mixed precision when it trains). Steps are compiled: on JAX by XLA with its
-fused attention, on PyTorch by torch.compile, which records them as CUDA graphs. transformers runs with fused scaled
-dot-product attention, as it is and compiled. The peak is that of bfloat16 products in the data sheet of the device, in
+fused attention, on PyTorch the pass by torch.compile. transformers runs with fused scaled dot-product attention, as it
+is and compiled with CUDA graphs. The peak is that of bfloat16 products in the data sheet of the device, in
 TFLOP/s; it is known for a few devices and is given for others. Where there is no GPU, the script says so and measures
 nothing.
 """
@@ -30,7 +30,7 @@ from workloads import SCALES, ids_of, operations
 
 # Dense bfloat16 products in TFLOP/s, from the makers' data sheets.
 PEAKS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L4": 121.0, "4090": 165.0, "L40S": 362.0}
-WAYS = ("ours", "transformers", "transformers, compiled")
+WAYS = ("ours", "ours, not compiled", "transformers", "transformers, compiled")
 
 
 def device_name() -> str | None:
@@ -45,7 +45,7 @@ def device_name() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def ours(scale, batch: int, length: int) -> dict[str, Callable[[], object]]:
+def ours(scale, batch: int, length: int, compiled: bool) -> dict[str, Callable[[], object]]:
     """Return this library's forward pass and training step, each of which waits for its result."""
     import keras as keras_itself
 
@@ -59,9 +59,9 @@ def ours(scale, batch: int, length: int) -> dict[str, Callable[[], object]]:
     encoder = build_transformer_model(**sizes, hidden_act="gelu", dropout_rate=0.1)
     output = keras.layers.Dense(2, activation="softmax", dtype="float32")(encoder.output[:, 0])
     classifier = keras.models.Model(encoder.inputs, output)
-    classifier.compile(Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=True)
+    classifier.compile(Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=compiled)
     ids, labels = ids_of(scale, batch, length), np.arange(batch) % 2
-    encoder.jit_compile = True
+    encoder.compile(jit_compile=compiled)
     return {
         "forward": lambda: encoder.predict_on_batch([ids, 0 * ids]),
         "training step": lambda: classifier.train_on_batch([ids, 0 * ids], labels),
@@ -107,7 +107,8 @@ def theirs(scale, batch: int, length: int, compiled: bool) -> dict[str, Callable
 
 def measure(way: str, scale, batch: int, length: int, repeats: int) -> dict[str, float]:
     """Return the median seconds of forward pass and training step, after a few that compile."""
-    made = ours(scale, batch, length) if way == "ours" else theirs(scale, batch, length, way.endswith("compiled"))
+    compiled = way == "ours" or way.endswith(", compiled")
+    made = (ours if way.startswith("ours") else theirs)(scale, batch, length, compiled)
     found = {}
     for name, run in made.items():
         for _ in range(4):
@@ -130,7 +131,9 @@ def in_process(way: str, given: argparse.Namespace) -> dict[str, float]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{way} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{way}: {', '.join(f'{name} {1e3 * value:.2f} ms' for name, value in found.items())}", flush=True)
+    return found
 
 
 def main() -> None:
@@ -154,7 +157,8 @@ def main() -> None:
         print(f"{backend} sees no GPU here: nothing was measured")
         return
     peak = given.peak or next((value for part, value in PEAKS.items() if part in name), None)
-    ways = WAYS if given.peers else WAYS[:1]
+    own = WAYS[: 2 if backend == "torch" else 1]
+    ways = (*own, *WAYS[2:]) if given.peers else own
     rounds = []
     for number in range(given.rounds):
         rounds.append({way: in_process(way, given) for way in (ways if number % 2 else ways[::-1])})
