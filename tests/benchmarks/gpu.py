@@ -61,9 +61,8 @@ def ours(scale, batch: int, length: int, compiled: bool) -> dict[str, Callable[[
     classifier = keras.models.Model(encoder.inputs, output)
     classifier.compile(Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=compiled)
     ids, labels = ids_of(scale, batch, length), np.arange(batch) % 2
-    encoder.compile(jit_compile=compiled)
     return {
-        "forward": lambda: encoder.predict_on_batch([ids, 0 * ids]),
+        "forward": lambda: classifier.predict_on_batch([ids, 0 * ids]),
         "training step": lambda: classifier.train_on_batch([ids, 0 * ids], labels),
     }
 
@@ -126,7 +125,8 @@ def in_process(way: str, given: argparse.Namespace) -> dict[str, float]:
     """Measure one way in a process of its own, which gives the device's memory back."""
     command = [sys.executable, __file__, "--way", way, "--scale", given.scale, "--repeats", str(given.repeats)]
     command += ["--batch", str(given.batch), "--length", str(given.length)]
-    paths = f"{Path(__file__).resolve().parents[2]}:{Path(__file__).resolve().parent}"
+    folders = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+    paths = os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": paths, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
