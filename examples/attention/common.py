@@ -26,12 +26,16 @@ def arguments(doc: str, **defaults: Any) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", nargs="*", default=None, help="text files, plain or .gz; if none, the sample texts")
     parser.add_argument("--out", default=None, help="a folder for the figures as JSON, and the picture")
+    parser.add_argument("--batch", type=int, default=32, help="rows of a training step")
+    parser.add_argument("--precision", default="float32", help="policy of Keras, such as mixed_bfloat16")
     for name, value in defaults.items():
         many = isinstance(value, list)
         parser.add_argument(
             f"--{name}", type=type(value[0] if many else value), default=value, nargs="*" if many else None
         )
-    return parser.parse_args()
+    options = parser.parse_args()
+    keras.config.set_dtype_policy(options.precision)
+    return options
 
 
 def read_characters(paths: list[str] | None, most: int = 4_000_000) -> str:

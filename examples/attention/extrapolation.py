@@ -85,7 +85,7 @@ def main() -> None:
 
             keras.utils.set_random_seed(seed)
             model = build(data.size, **TRAINED[name], **application)
-            train(model, data, options.steps, options.length, seed, causal)
+            train(model, data, options.steps, options.length, seed, causal, options.batch)
             for way, extra in used(options.length, options.factor).items():
                 if "rope_scaling" in extra and "attention_window" in TRAINED[name]:
                     continue  # its windows are shorter than the texts of training already

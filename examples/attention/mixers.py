@@ -66,7 +66,7 @@ def main() -> None:
         for seed in options.seeds:
             keras.utils.set_random_seed(seed)
             model = as_large(data.size, wanted, {**extra, **sizes})
-            seconds = train(model, data, options.steps, options.length, seed, causal=False)
+            seconds = train(model, data, options.steps, options.length, seed, False, options.batch)
             found.append(
                 {"right": right(model, ids, rows, chosen), "seconds": seconds, "weights": model.count_params()}
             )
