@@ -91,6 +91,7 @@ NAMES = {
     "_var_key": "by what an optimizer knows a variable",
     "keras.src...get_keras_mask": "the same of what JAX traces, which takes no attributes",
     "keras.src...in_stateless_scope": "whether a step on JAX runs, in which variables do not hold their values",
+    "keras.src...get_autocast_scope": "whether Keras casts variables, which it does not in layers called directly",
     "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
     "keras.src...global_seed_generator": "set_random_seed leaves it as it is before Keras 3.13: no run is repeated",
     "keras.src...get_data_adapter": "reads a PyDataset with its workers, for streams whose lengths differ",
@@ -137,6 +138,14 @@ def asks_for_more(layer: Any) -> bool:
     )
 
 
+def variables_are_cast() -> bool:
+    """Whether a layer is being called whose variables Keras casts to fewer bits."""
+    from keras.src.backend.common.variables import get_autocast_scope
+
+    scope = get_autocast_scope()
+    return scope is not None and scope.dtype is not None
+
+
 def is_functional(model: Any) -> bool:
     """Whether a model is a graph of layers."""
     return hasattr(model, "_outputs_struct")
@@ -178,6 +187,13 @@ def raw_kernel(layer: Any) -> Any:
 def raw_value(variable: Any) -> Any:
     """Return the array in a variable; None where a loop of JAX has taken it away."""
     return variable._value
+
+
+def torch_values(like: Any, *variables: Any) -> list[Any]:
+    """Return variables' tensors on PyTorch as they are kept, without a cast, for use with another tensor."""
+    # What stands in for variables while gradients are taken or shapes are found out.
+    others = in_stateless_scope() or like.is_meta
+    return [variable.value if others else variable._value for variable in variables]
 
 
 def set_raw_values(variables: Iterable[Any], values: Iterable[Any]) -> None:

@@ -11,6 +11,7 @@ from bert4keras2.functional.functions import most_negative, normalize_scores, ro
 from bert4keras2.functional.head_axes import fused_attention, merge_heads, split_heads
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
+from bert4keras2.layers.direct import TYPES
 from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.parts import Extensible
@@ -161,7 +162,7 @@ class MultiHeadAttention(Extensible):
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
-    direct_call = True
+    direct_call, direct_types = True, TYPES
 
     def called_directly(self, args, kwargs):
         # Without dropout nothing depends on training, and with a mask that is given nothing on Keras' masks.

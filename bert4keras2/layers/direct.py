@@ -14,7 +14,11 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.narrow import narrow_product
 
-__all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
+__all__ = ["TYPES", "DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
+
+
+# Types that blocks compute in, directly: weights are float32 and are cast where they are used.
+TYPES = ("float32", "bfloat16", "float16")
 
 
 def is_plain(tensor: Any, dtype: str = "float32") -> bool:
@@ -26,14 +30,15 @@ def is_plain(tensor: Any, dtype: str = "float32") -> bool:
     return type(tensor) is torch.Tensor and tensor.dtype is getattr(torch, dtype) and not torch.compiler.is_compiling()
 
 
-def _is_usual(layer: Any, dtype: str = "float32") -> bool:
-    """Whether a layer computes in one type what its class says, and nothing is done about it elsewhere."""
+def _is_usual(layer: Any, dtype: str) -> bool:
+    """Whether a layer computes what its class says, and nothing is done about it elsewhere."""
     return (
         layer.built
-        and layer.compute_dtype == dtype
         and layer.variable_dtype == "float32"
         and "call" not in vars(layer)
         and not keras_private.asks_for_more(layer)
+        # Within a model that computes in fewer bits, Keras has variables cast, but not those of a float32 layer.
+        and (dtype != "float32" or not keras_private.variables_are_cast())
     )
 
 
@@ -42,6 +47,8 @@ class DirectCalls:
 
     #: Not inherited: a subclass may have another `call`.
     direct_call = False
+    #: The types of tensors in which `call` itself casts what weights it uses; in others Keras does so.
+    direct_types = ("float32",)
 
     def called_directly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Return whether arguments of a call ask for nothing but `call`: one tensor here.
@@ -50,13 +57,14 @@ class DirectCalls:
             args: by position.
             kwargs: by name, without `training`, which such layers do nothing with.
         """
-        return len(args) == 1 and not kwargs and is_plain(args[0])
+        return len(args) == 1 and not kwargs and is_plain(args[0], self.compute_dtype)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if keras.backend.backend() != "torch" or not vars(type(self)).get("direct_call"):
             return super().__call__(*args, **kwargs)
+        dtype = self.compute_dtype
         given = {name: value for name, value in kwargs.items() if name != "training"}
-        if not self.called_directly(args, given) or not _is_usual(self):
+        if dtype not in self.direct_types or not self.called_directly(args, given) or not _is_usual(self, dtype):
             return super().__call__(*args, **kwargs)
         output = self.call(*args, **given)
         inputs = args[0]
@@ -70,8 +78,9 @@ class InnerDense(keras.layers.Dense):
     """A Dense layer within another layer."""
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        usual = keras.backend.backend() == "torch" and not args and not kwargs and is_plain(inputs, self.compute_dtype)
-        if not usual or self.lora_enabled or not _is_usual(self, self.compute_dtype):
+        dtype = self.compute_dtype
+        usual = keras.backend.backend() == "torch" and not args and not kwargs and is_plain(inputs, dtype)
+        if not usual or self.lora_enabled or not _is_usual(self, dtype):
             return super().__call__(inputs, *args, **kwargs)
         import torch
 
@@ -80,12 +89,14 @@ class InnerDense(keras.layers.Dense):
             output = narrow if self.bias is None else narrow + self.bias.value.to(inputs.dtype)
             return output if self.activation is None else self.activation(output)
         # The product and the bias in one: a pass over the output less than Keras, which adds it afterwards.
-        kernel, bias = keras_private.raw_kernel(self).value.to(inputs.dtype), self.bias
-        bias = None if bias is None else bias.value.to(inputs.dtype)
-        output = torch.nn.functional.linear(inputs, kernel.t(), bias)
+        weights = (
+            (keras_private.raw_kernel(self),) if self.bias is None else (keras_private.raw_kernel(self), self.bias)
+        )
+        kernel, *bias = (value.to(inputs.dtype) for value in keras_private.torch_values(inputs, *weights))
+        output = torch.nn.functional.linear(inputs, kernel.t(), *bias)
         return output if self.activation is None else self.activation(output)
 
 
-def is_plain_list(value: Any) -> bool:
-    """Whether a value is a list of tensors that `DirectCalls` takes."""
-    return isinstance(value, list | tuple) and all(map(is_plain, value))
+def is_plain_list(value: Any, dtype: str = "float32") -> bool:
+    """Whether a value is a list of tensors of a type that `DirectCalls` takes."""
+    return isinstance(value, list | tuple) and all(is_plain(part, dtype) for part in value)

@@ -13,6 +13,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
+from bert4keras2.layers.direct import TYPES
 from bert4keras2.layers.parts import Extensible
 
 __all__ = ["FeedForward"]
@@ -29,7 +30,7 @@ class FeedForward(Extensible):
         kernel_initializer: initializer of all kernels.
     """
 
-    direct_call = True
+    direct_call, direct_types = True, TYPES
 
     def __init__(
         self,

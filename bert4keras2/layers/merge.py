@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bert4keras2.functional.graph import NodeMethods
 from bert4keras2.functional.registry import register
-from bert4keras2.layers.direct import DirectCalls, is_plain_list
+from bert4keras2.layers.direct import TYPES, DirectCalls, is_plain_list
 
 __all__ = ["Add"]
 
@@ -20,14 +22,17 @@ class Add(DirectCalls, NodeMethods, keras.layers.Add):
     whatever else stands on top of a model would take padding for text.
     """
 
-    direct_call = True
+    direct_call, direct_types = True, TYPES
 
     def called_directly(self, args, kwargs):
-        return len(args) == 1 and not kwargs and is_plain_list(args[0]) and len({x.ndim for x in args[0]}) == 1
+        return len(args) == 1 and not kwargs and self._are_alike(args[0])
+
+    def _are_alike(self, inputs: Any) -> bool:
+        return is_plain_list(inputs, self.compute_dtype) and len({x.ndim for x in inputs}) == 1
 
     def call(self, inputs):
         """Return the sum of tensors that broadcast."""
-        if not is_plain_list(inputs) or len({x.ndim for x in inputs}) > 1:
+        if not self._are_alike(inputs):
             return super().call(inputs)
         return sum(inputs[1:], inputs[0])
 

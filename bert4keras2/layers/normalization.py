@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert4keras2.functional import keras_private
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -15,7 +16,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
-from bert4keras2.layers.direct import is_plain
+from bert4keras2.layers.direct import TYPES, is_plain
 from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["LayerNormalization", "ScaleOffset"]
@@ -143,7 +144,7 @@ class LayerNormalization(ScaleOffset):
         **kwargs: those of `ScaleOffset`.
     """
 
-    direct_call = True
+    direct_call, direct_types = True, TYPES
 
     def __init__(self, zero_mean: bool = True, unit_variance: bool = True, epsilon: float | None = None, **kwargs: Any):
         super().__init__(**take_old_arguments("LayerNormalization", kwargs), **kwargs)
@@ -155,8 +156,9 @@ class LayerNormalization(ScaleOffset):
         if isinstance(x, list | tuple):
             x, condition = x
         dtype = x.dtype
-        if is_plain(x) and self._is_classic():
-            return self._normalize(x, self.gamma.value, self.beta.value)
+        if is_plain(x, self.compute_dtype) and self._is_classic():
+            gamma, beta = keras_private.torch_values(x, self.gamma, self.beta)
+            return self._normalize(x.float(), gamma.float(), beta.float()).to(dtype)
         x = ops.cast(x, "float32")
         gamma, beta = self._gamma_beta(x, condition)
         return ops.cast(self._normalize(x, gamma, beta), dtype)

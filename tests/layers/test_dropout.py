@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bert4keras2.backend import set_seed
+from bert4keras2.functional.devices import get_available_gpus
 from bert4keras2.layers import Dropout
 
 pytestmark = pytest.mark.backend
@@ -31,7 +32,8 @@ def test_share_and_mean(rate):
         both = (zeros.ravel()[shift:] & zeros.ravel()[:-shift]).mean()
         assert abs(both - rate**2) < 5 * rate / ROWS.size**0.5
     np.testing.assert_allclose(np.unique(found), [0, 1 / (1 - rate)], rtol=2e-4)
-    kept = 1 - round(rate * 65536) / 65536
+    of_keras = keras.backend.backend() == "torch" and get_available_gpus()
+    kept = 1 - (rate if of_keras else round(rate * 65536) / 65536)
     np.testing.assert_allclose(found.max() * kept, 1, rtol=1e-6)
 
 
@@ -60,7 +62,7 @@ def test_gradients_follow_what_was_kept():
 
 def test_as_keras_has_it():
     x = np.ones((2, 3, 4), "float32")
-    np.testing.assert_array_equal(Dropout(0.5)(x), x)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(Dropout(0.5)(x)), x)
     np.testing.assert_array_equal(dropped(Dropout(0.0), x), x)
     np.testing.assert_array_equal(dropped(Dropout(1.0), x), 0 * x)
     np.testing.assert_array_equal(dropped(Dropout(0.5, seed=3)), dropped(Dropout(0.5, seed=3)))
