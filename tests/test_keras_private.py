@@ -26,7 +26,7 @@ ALLOWED = {
     },
     "optimizers/adam.py": {"_backend_update_step"},
     "optimizers/rules.py": {"_backend_apply_gradients", "_get_variable_index"},
-    "training/graph_runs.py": {"_run_through_graph", "_maybe_warn_inputs_struct_mismatch"},
+    "training/graph_runs.py": {"_run_through_graph", "_maybe_warn_inputs_struct_mismatch", "_should_torch_compile"},
     "training/jax_steps.py": {"_purge_model_variables", "_jax_state_synced"},
     "training/model.py": {"_maybe_symbolic_build"},
 }

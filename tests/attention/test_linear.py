@@ -183,7 +183,7 @@ def test_landmarks_for_each_token_are_softmax_attention():
     "options",
     [
         {"attention": "linear", "model": "roformer"},
-        pytest.param({"attention": "performer"}, marks=pytest.mark.slow),
+        pytest.param({"attention": "performer"}, marks=[pytest.mark.slow, pytest.mark.breadth]),
     ],
 )
 def test_generation_keeps_a_constant_state(options):

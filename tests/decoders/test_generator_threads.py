@@ -35,7 +35,9 @@ def plain(found) -> list:
     return [(one.ids, one.finish_reason, pytest.approx(one.score, abs=1e-4)) for one in found]
 
 
-@pytest.mark.parametrize("name", ["bert-unilm", "albert-unilm", "t5.1.1"])
+@pytest.mark.parametrize(
+    "name", ["bert-unilm", *(pytest.param(name, marks=pytest.mark.breadth) for name in ("albert-unilm", "t5.1.1"))]
+)
 def test_threads_do_not_mix(name, impatient):
     generator = Generator(build(name), end_id=2)
     jobs = list(zip(PROMPTS, OPTIONS, strict=True))

@@ -55,7 +55,9 @@ def test_synonyms_of_one_model():
     assert {one for one, _ in every} == {one.text for one in drawn} - {"", text} and every[:5] == found
 
 
-@pytest.mark.parametrize(("name", "style"), [("nezha_gpt", "segments"), ("cdial_gpt", "speakers")])
+@pytest.mark.parametrize(
+    ("name", "style"), [pytest.param("nezha_gpt", "segments", marks=pytest.mark.breadth), ("cdial_gpt", "speakers")]
+)
 def test_dialogue(name, style):
     model, generator = model_of(name, max_position=48)
     before = generator.prompter.segment, generator.end_ids
