@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from rounds import median_times, peak_memory
@@ -88,9 +89,8 @@ def transformers_units(scale, texts: list[tuple[str, int]], folder: str, compile
 
     found["task, one text"] = task
 
-    def epoch() -> None:
+    def epoch(order: Sequence[int]) -> None:
         classifier.train()
-        order = sorted(range(len(texts)), key=lambda k: len(texts[k][0]))  # rows of similar length, as here
         for at in range(0, len(order), 16):
             rows = [texts[k] for k in order[at : at + 16]]
             made = tokenizer(
@@ -98,7 +98,11 @@ def transformers_units(scale, texts: list[tuple[str, int]], folder: str, compile
             )
             step({**made, "labels": torch.tensor([label % 2 for _, label in rows])})
 
-    found["fine-tuning epoch"] = epoch
+    # As their Trainer does by default, and with batches of similar length, which both libraries can do.
+    found["fine-tuning epoch"] = lambda: epoch(np.random.RandomState(0).permutation(len(texts)))
+    found["fine-tuning epoch, rows of similar length"] = lambda: epoch(
+        sorted(range(len(texts)), key=lambda k: len(texts[k][0]))
+    )
     gpt = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=scale.vocabulary, n_embd=scale.width, n_layer=scale.layers, n_head=scale.heads,
