@@ -49,6 +49,8 @@ class DirectCalls:
     direct_call = False
     #: The types of tensors in which `call` itself casts what weights it uses; in others Keras does so.
     direct_types = ("float32",)
+    #: Whether `call` takes `training`, which then has to be said.
+    direct_training = False
 
     def called_directly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Return whether arguments of a call ask for nothing but `call`: one tensor here.
@@ -66,6 +68,10 @@ class DirectCalls:
         given = {name: value for name, value in kwargs.items() if name != "training"}
         if dtype not in self.direct_types or not self.called_directly(args, given) or not _is_usual(self, dtype):
             return super().__call__(*args, **kwargs)
+        if self.direct_training:
+            if not isinstance(kwargs.get("training"), bool):  # Keras looks for it in the call around this one
+                return super().__call__(*args, **kwargs)
+            given = kwargs
         output = self.call(*args, **given)
         inputs = args[0]
         several = isinstance(inputs, list | tuple)

@@ -8,12 +8,13 @@ import keras
 
 from bert4keras2.functional.chance import KINDS, kept
 from bert4keras2.functional.registry import register
+from bert4keras2.layers.direct import TYPES, DirectCalls
 
 __all__ = ["Dropout"]
 
 
 @register
-class Dropout(keras.layers.Dropout):
+class Dropout(DirectCalls, keras.layers.Dropout):
     """Set a random share of the values to zero while training, and scale the others so that the mean stays.
 
     It is keras.layers.Dropout (Srivastava et al., JMLR 15, 2014), for old scripts too, but its numbers have 16 bits:
@@ -24,6 +25,8 @@ class Dropout(keras.layers.Dropout):
         noise_shape: as in Keras; with one, Keras draws the numbers.
         seed: as in Keras; on PyTorch, Keras draws the numbers where one is given.
     """
+
+    direct_call, direct_types, direct_training = True, TYPES, True
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Return the inputs, of any shape, with values dropped where `training`."""

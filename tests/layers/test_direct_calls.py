@@ -8,7 +8,7 @@ import pytest
 
 from bert4keras2.backend import Model
 from bert4keras2.functional import keras_private
-from bert4keras2.layers import Add, FeedForward, LayerNormalization
+from bert4keras2.layers import Add, Dropout, FeedForward, LayerNormalization
 from bert4keras2.layers.direct import DirectCalls
 from bert4keras2.models import build_transformer_model
 
@@ -99,6 +99,17 @@ def test_what_is_changed_elsewhere_is_called(counted):
     counted.clear()
     assert isinstance(norm(keras.Input((3, 8))), keras.KerasTensor) and norm in counted
     np.testing.assert_allclose(values(norm(np.ones((2, 3, 8), "float32"))), 0, atol=1e-3)
+
+
+def test_dropout_is_told_whether_a_model_learns(counted):
+    """Said, it is called directly; unsaid, Keras looks for it; masks flow through it in all cases."""
+    layer = Dropout(0.5)
+    x = keras_private.with_torch_mask(keras.ops.ones((2, 3, 8)), keras.ops.ones((2, 3), "bool"))
+    counted.clear()
+    dropped, kept = layer(x, training=True), layer(x, training=False)
+    assert not counted and (values(dropped) == 0).any() and (values(kept) == 1).all()
+    assert (values(layer(x)) == 1).all() and counted == [layer]
+    assert all(keras_private.mask_of(output) is not None for output in (dropped, kept, layer(x)))
 
 
 class Mixed(keras.layers.Layer):
