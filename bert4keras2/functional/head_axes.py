@@ -10,7 +10,7 @@ from keras import ops
 
 from bert4keras2.functional.functions import most_negative
 
-__all__ = ["fused_attention", "merge_heads", "split_heads"]
+__all__ = ["fused_attention", "merge_heads", "put_at", "split_heads"]
 
 
 def _is_torch(tensor: Any) -> bool:
@@ -38,6 +38,21 @@ def merge_heads(x: Any, width: int) -> Any:
     if _is_torch(x):
         return x.flatten(-2)
     return ops.reshape(x, (*ops.shape(x)[:2], width))
+
+
+def put_at(kept: Any, new: Any, index: Any) -> Any:
+    """Return keys or values (B, H, S, D) with others (B, H, T, D) in the places from an index on."""
+    if not _is_torch(kept) or not _is_torch(new):
+        return ops.slice_update(kept, (0, 0, index, 0), ops.cast(new, kept.dtype))
+    kept, count = kept.clone(), new.shape[2]
+    if kept.device.type == "cpu" or isinstance(index, int):
+        kept[:, :, int(index) : int(index) + count] = new
+        return kept
+    import torch
+
+    # Whoever asks for the index waits for all that a GPU has under way.
+    places = index + torch.arange(count, device=kept.device)
+    return kept.index_copy_(2, places, new.to(kept.dtype))
 
 
 def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scale: float) -> Any:

@@ -8,7 +8,7 @@ import keras
 from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import most_negative, normalize_scores, rotate, scaled_matmul
-from bert4keras2.functional.head_axes import fused_attention, merge_heads, split_heads
+from bert4keras2.functional.head_axes import fused_attention, merge_heads, put_at, split_heads
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.direct import TYPES
@@ -22,8 +22,8 @@ __all__ = ["MultiHeadAttention", "attend"]
 
 # The index of a cache without room, which new positions make longer: models for other programs have such ones.
 APPEND = -1
-# What attention layers of a model are called with, besides caches.
-DIRECT = {"attention_mask", "rotary", "bias", "relative"}
+# What attention layers of a model are called with.
+DIRECT = {"attention_mask", "rotary", "bias", "relative", "cache", "index"}
 
 # Shape legend: B batch, T query length, S key length, H heads, D head size, C width.
 
@@ -139,9 +139,7 @@ def write_cache(cache, key, value, index):
         return new
     if isinstance(index, int) and index == APPEND:
         return tuple(ops.concatenate([old, ops.cast(x, old.dtype)], axis=2) for old, x in zip(cache, new, strict=True))
-    return tuple(
-        ops.slice_update(old, (0, 0, index, 0), ops.cast(x, old.dtype)) for old, x in zip(cache, new, strict=True)
-    )
+    return tuple(put_at(old, x, index) for old, x in zip(cache, new, strict=True))
 
 
 @register
@@ -165,10 +163,9 @@ class MultiHeadAttention(Extensible):
     direct_call, direct_types = True, TYPES
 
     def called_directly(self, args, kwargs):
-        # Without dropout nothing depends on training, and with a mask that is given nothing on Keras' masks.
-        usual = (
-            kwargs.get("attention_mask") is not None and not self.attention_dropout and not self.return_attention_scores
-        )
+        # Without dropout nothing depends on training, and where a mask or keys are given, nothing on Keras' masks.
+        seen = kwargs.get("attention_mask") is not None or bool(kwargs.get("cache"))
+        usual = seen and not self.attention_dropout and not self.return_attention_scores
         return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
 
     def __init__(

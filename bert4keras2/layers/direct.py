@@ -77,7 +77,9 @@ class DirectCalls:
         several = isinstance(inputs, list | tuple)
         masks = [keras_private.torch_mask(x) for x in inputs] if several else keras_private.torch_mask(inputs)
         mask = self.compute_mask(inputs, masks)
-        return output if mask is None else keras_private.with_torch_mask(output, mask)
+        if mask is not None:  # of several outputs, such as a cache beside it, the first one's
+            keras_private.with_torch_mask(output[0] if isinstance(output, tuple) else output, mask)
+        return output
 
 
 class InnerDense(keras.layers.Dense):
