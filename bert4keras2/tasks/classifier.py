@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from keras.layers import Dense
 
+from bert4keras2.embeddings.packed import PackedVectors
 from bert4keras2.embeddings.pooling import POOLINGS
+from bert4keras2.exporting import ExportedModel
 from bert4keras2.functional.losses import multilabel_categorical_crossentropy
 from bert4keras2.metrics import accuracy, macro_f1, matthews, multilabel_f1, span_f1, spearman
 from bert4keras2.settings import check_choice
-from bert4keras2.tasks.heads.pooled import implied_pooler, pooled
+from bert4keras2.tasks.heads.pooled import implied_pooler, pooled, pooled_parts
 from bert4keras2.tasks.predictions import LabelPrediction, LabelsPrediction, NumberPrediction
 from bert4keras2.tasks.report import Report, confusion_text, label_table
 from bert4keras2.tasks.rows.values import (
@@ -105,9 +108,13 @@ class TextClassifier(Task):
             activation="softmax" if self.kind == "single" else None,
             kernel_initializer=transformer.initializer,
             dtype="float32",
-            # A name that Hugging Face's classes have for a head that computes what theirs do.
-            name="Classifier" if self.pooling == "pooler" else "Pooled-Classifier",
+            name=self._head_name,
         )
+
+    @property
+    def _head_name(self) -> str:
+        # A name that Hugging Face's classes have for a head that computes what theirs do.
+        return "Classifier" if self.pooling == "pooler" else "Pooled-Classifier"
 
     # -- rows ------------------------------------------------------------------------------------------------
 
@@ -177,6 +184,7 @@ class TextClassifier(Task):
         pairs: Any = None,
         threshold: float = 0.5,
         progress: bool | None = None,
+        packed: bool = False,
     ) -> Any:
         """Return what the task says of texts.
 
@@ -185,20 +193,23 @@ class TextClassifier(Task):
             pairs: the second texts, if `texts` are the first ones.
             threshold: of several labels, those with a higher probability are given.
             progress: show a bar; if None, on a terminal, where it takes some seconds.
+            packed: put several texts into each row of the model, where no text sees another: nothing is computed of
+                padding.
 
         Returns:
             A list of `LabelPrediction`, `LabelsPrediction` or `NumberPrediction`; one of them for one text.
 
         Raises:
-            ValueError: for an empty text, or if second texts are missing or too many.
+            ValueError: for an empty text, if second texts are missing or too many, or, with packed=True, if texts of
+                one row would mix in the model.
         """
         if isinstance(texts, str):
-            return self.predict([texts], None if pairs is None else [pairs], threshold, progress)[0]
+            return self.predict([texts], None if pairs is None else [pairs], threshold, progress, packed)[0]
         firsts, seconds = _texts_of(texts, pairs)
         if self.pairs is not None and self.pairs != (seconds is not None):
             what = "pairs of texts: predict([(text, second text), ...])" if self.pairs else "single texts"
             raise ValueError(f"this task takes {what}")
-        return self.predictions(self.scores(firsts, seconds, progress), threshold)
+        return self.predictions(self.scores(firsts, seconds, progress, packed), threshold)
 
     def predict_rows(self, rows: Any, **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
         """Return the texts of rows by name, and what `predict` says of them."""
@@ -213,12 +224,25 @@ class TextClassifier(Task):
         texts = [tuple(values.values()) if pairs else values["text"] for values in inputs]
         return inputs, self.predict(texts, **options)
 
-    def scores(self, texts: list[str], seconds: list[str] | None = None, progress: bool | None = None) -> np.ndarray:
-        """Return the model's (N, labels) float32 output for texts, in their order."""
+    def scores(
+        self, texts: list[str], seconds: list[str] | None = None, progress: bool | None = None, packed: bool = False
+    ) -> np.ndarray:
+        """Return the model's (N, labels) float32 output for texts, in their order; `packed` as of `predict`."""
         found = np.empty((len(texts), len(self.labels or ())), "float32")
-        for rows, output in self.outputs(texts, seconds, progress):
+        for rows, output in self.outputs(texts, seconds, progress, self._packed if packed else None):
             found[rows] = output
         return found
+
+    @cached_property
+    def _packed(self) -> PackedVectors:
+        """What runs packed rows, to the head's output."""
+        self._check_ready()
+        if isinstance(self.transformer, ExportedModel):
+            raise ValueError("packed=True needs the model's blocks, and this task is an exported one: leave it out")
+        pooling, layers = pooled_parts(self.transformer, self.pooling, "Classifier")
+        layers.append(self.transformer.layers[self.transformer.prefixed(self._head_name)])
+        by_shape = self._compiled.by_shape
+        return PackedVectors(self.transformer, self._cutter, pooling, layers, self.batch_size, by_shape)
 
     def predictions(self, scores: np.ndarray, threshold: float = 0.5) -> list[Any]:
         """Return plain objects for the (N, labels) output of the model."""

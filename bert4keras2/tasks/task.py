@@ -249,7 +249,7 @@ class Task(TaskFolders, ABC):
                 yield row[:length], own[:length]
 
     def outputs(
-        self, texts: list[str], seconds: list[str] | None = None, progress: bool | None = None
+        self, texts: list[str], seconds: list[str] | None = None, progress: bool | None = None, packed: Any = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (row numbers, the model's outputs for them) of texts, in batches of similar length.
 
@@ -257,15 +257,20 @@ class Task(TaskFolders, ABC):
             texts: N texts.
             seconds: their N second texts, or None.
             progress: show a bar; if None, on a terminal, where it takes some seconds.
+            packed: what runs rows of several texts (`PackedVectors`) in place of the model; None for a row each.
         """
         self._check_ready()
         with progress_bar("Predicting", len(texts), "text", progress) as advance:
             for start in range(0, len(texts), WINDOW):
                 part = slice(start, start + WINDOW)
                 ids, segments = self.encode(texts[part], None if seconds is None else seconds[part])
-                for rows, arrays in self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape):
-                    yield start + rows, self._compiled(arrays)[: len(rows)]
+                for rows, found in self._found(ids, segments) if packed is None else packed.vectors(ids, segments):
+                    yield start + rows, found
                     advance(len(rows))
+
+    def _found(self, ids: np.ndarray, segments: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for rows, arrays in self._cutter.cut(ids, segments, self.batch_size, self._compiled.by_shape):
+            yield rows, self._compiled(arrays)[: len(rows)]
 
     @abstractmethod
     def predict_rows(self, rows: Any, **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:

@@ -212,3 +212,33 @@ def test_heads_with_a_layer_of_their_own(tmp_path, family):
         assert {"classifier.dense.weight", "classifier.out_proj.bias"} <= set(reader.names())
     again = load_task(tmp_path / "out")
     np.testing.assert_allclose(probabilities(again.predict(TEXTS)), probabilities(task.predict(TEXTS)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("bert", {"pooling": "pooler", "labels": ["a", "b"]}),
+        pytest.param("electra", {"pooling": "pooler", "labels": ["a", "b"]}, marks=pytest.mark.breadth),
+        pytest.param("bert", {"pooling": "mean", "kind": "number"}, marks=pytest.mark.breadth),
+        pytest.param("bert", {"pooling": "cls", "kind": "multi", "labels": ["a", "b", "c"]}, marks=pytest.mark.breadth),
+    ],
+)
+def test_several_texts_in_a_row_of_the_model(tmp_path, family, options):
+    """They get what they get alone, pairs too; what cannot keep them apart says so."""
+    task = TextClassifier.from_checkpoint(write_checkpoint(tmp_path, model_type=family), maxlen=32, **options)
+    texts = [text[: 2 + number] for number, text in enumerate(TEXTS * 4)]
+
+    def said(*texts, **more):
+        return np.concatenate([task.scores(list(part), **more) for part in texts])
+
+    np.testing.assert_allclose(said(texts, packed=True), said(texts), atol=1e-5)
+    np.testing.assert_allclose(
+        said(texts, seconds=texts[::-1], packed=True), said(texts, seconds=texts[::-1]), atol=1e-5
+    )
+    assert str(task.predict(texts[1], packed=True))[:20] == str(task.predict(texts[1]))[:20]
+
+
+def test_texts_that_a_model_cannot_keep_apart(tmp_path):
+    task = TextClassifier.from_checkpoint(write_checkpoint(tmp_path), labels=["a", "b"], attention="linear")
+    with pytest.raises(ValueError, match="mask of pairs.*without packed=True"):
+        task.predict(TEXTS, packed=True)

@@ -11,7 +11,7 @@ from bert4keras2.families.config import read_config
 from bert4keras2.families.table import family_of, guess_family, page
 from bert4keras2.layers import Dropout, FirstToken
 
-__all__ = ["implied_pooler", "pooled"]
+__all__ = ["implied_pooler", "pooled", "pooled_parts"]
 
 
 def implied_pooler(pooling: str, folder: str, options: dict[str, Any], own_layer: bool = True) -> dict[str, Any]:
@@ -58,3 +58,9 @@ def pooled(transformer: Any, pooling: str, dropout: float | None, name: str, own
     else:
         x = vector_model(transformer, pooling).output
     return transformer.apply(x, Dropout, rate=rate, name=f"{name}-Dropout")
+
+
+def pooled_parts(transformer: Any, pooling: str, name: str) -> tuple[str, list[Any]]:
+    """Return what `pooled` made: the pooling of the hidden states, and the layers that its vectors then go through."""
+    own = transformer.layers.get(transformer.prefixed(f"{name}-Dense"))
+    return (pooling, []) if own is None else ("cls", [own])
