@@ -10,7 +10,7 @@ from keras import ops
 
 from bert4keras2.functional.functions import most_negative
 
-__all__ = ["fused_attention", "merge_heads", "put_at", "split_heads"]
+__all__ = ["by_heads", "fused_attention", "merge_heads", "put_at", "split_heads"]
 
 
 def _is_torch(tensor: Any) -> bool:
@@ -55,18 +55,25 @@ def put_at(kept: Any, new: Any, index: Any) -> Any:
     return kept.index_copy_(2, places, new.to(kept.dtype))
 
 
-def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scale: float) -> Any:
+def by_heads(x: Any) -> Any:
+    """Return (B, H, T, D) for x (B, T, H, D), and the other way round."""
+    return x.transpose(1, 2) if _is_torch(x) else ops.swapaxes(x, 1, 2)
+
+
+def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scale: float, by_head: bool = False) -> Any:
     """Return (B, T, H, D): attention without a tensor of all scores.
 
     Args:
         query: (B, T, H, D).
-        key, value: (B, S, H, D).
+        key, value: (B, S, H, D), or (B, H, S, D) if `by_head`.
         bias: broadcasts to (B, H, T, S), added to the scaled scores; None without one.
         mask: booleans instead, true where a query may look; a row without any looks at all keys alike.
         scale: factor of the scores.
+        by_head: how keys and values lie.
     """
     own = all(map(_is_torch, (query, key, value))) and all(x is None or _is_torch(x) for x in (bias, mask))
     if not own or not query.dtype == key.dtype == value.dtype:
+        key, value = map(by_heads, (key, value)) if by_head else (key, value)
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
     import torch
 
@@ -75,5 +82,8 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
         bias = torch.where(mask, 0.0, most_negative(keras.backend.standardize_dtype(query.dtype))).to(query.dtype)
     elif bias is not None:
         bias = bias.to(query.dtype)
-    heads = (x.transpose(1, 2) for x in (query, key, value))
-    return torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=bias, scale=scale).transpose(1, 2)
+    key, value = (key, value) if by_head else (key.transpose(1, 2), value.transpose(1, 2))
+    found = torch.nn.functional.scaled_dot_product_attention(
+        query.transpose(1, 2), key, value, attn_mask=bias, scale=scale
+    )
+    return found.transpose(1, 2)

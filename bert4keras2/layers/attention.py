@@ -8,7 +8,7 @@ import keras
 from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import most_negative, normalize_scores, rotate, scaled_matmul
-from bert4keras2.functional.head_axes import fused_attention, merge_heads, put_at, split_heads
+from bert4keras2.functional.head_axes import by_heads, fused_attention, merge_heads, put_at, split_heads
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.direct import TYPES
@@ -74,9 +74,7 @@ def attend(
             # The fused kernel takes one of them.
             low = ops.cast(most_negative(query.dtype), query.dtype)
             bias, mask = ops.where(mask, ops.cast(bias, query.dtype), low), None
-        if by_head:
-            key, value = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
-        return fused_attention(query, key, value, bias, mask, scale)
+        return fused_attention(query, key, value, bias, mask, scale, by_head)
     value = value if by_head else ops.swapaxes(value, 1, 2)
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
@@ -134,7 +132,7 @@ def write_cache(cache, key, value, index):
     An empty cache becomes one of these positions alone. At the index `APPEND` they stand behind all others, and the
     cache grows.
     """
-    new = ops.swapaxes(key, 1, 2), ops.swapaxes(value, 1, 2)
+    new = by_heads(key), by_heads(value)
     if not cache:
         return new
     if isinstance(index, int) and index == APPEND:
