@@ -12,10 +12,16 @@ and measured at 64, 128, 256 and 512 with each way of inference that fits:
 
 The first two are those of kexue.fm/archives/9706, the third that of kexue.fm/archives/9948. What its tables let expect,
 at eight times the length on "repeat": linear < none < ntk < rerope, and log n helps each.
+
+Methods that were run apart come together by their folders:
+
+    python examples/attention/extrapolation.py --join FOLDER FOLDER --drawn "softmax / none" "log n / none" --out FOLDER
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,9 +77,8 @@ def measure(model: Any, data: Characters, lengths: list[int], short: int, causal
     return found
 
 
-def main() -> None:
-    """Train, measure, print a table for each measure and write figures and pictures."""
-    options = arguments(__doc__, task="lm", length=64, factor=8, steps=2000, seeds=[0, 1, 2], count=32, methods=[""])
+def trained(options: Any) -> dict[str, list[Any]]:
+    """Train, and return what `measure` found of each way of training and inference, one for each seed."""
     data, causal = Characters(read_characters(options.texts)), options.task == "lm"
     lengths = [options.length * 2**k for k in range(options.factor.bit_length())]
     chosen = [name for name in TRAINED if options.methods in ([""], []) or name in options.methods]
@@ -96,14 +101,48 @@ def main() -> None:
                 found = measure(other, data, lengths, options.length, causal, options.count)
                 figures.setdefault(f"{name} / {way}", []).append(found)
                 print(f"seed {seed}, {name} / {way}: {found}", flush=True)
-    for kind in ("plain", "repeat", "last") if causal else ("plain", "repeat"):
+    return figures
+
+
+def joined(folders: list[str], task: str) -> dict[str, list[Any]]:
+    """Return the figures of folders that earlier runs wrote."""
+    found = {}
+    for folder in folders:
+        text = (Path(folder) / f"extrapolation_{task}.json").read_text(encoding="utf-8")
+        for name, seeds in json.loads(text).items():
+            # JSON makes texts of lengths.
+            found[name] = [{kind: {int(k): v for k, v in one.items()} for kind, one in seed.items()} for seed in seeds]
+    return found
+
+
+def main() -> None:
+    """Train, measure, print a table for each measure and write figures and pictures."""
+    options = arguments(
+        __doc__,
+        task="lm",
+        length=64,
+        factor=8,
+        steps=2000,
+        seeds=[0, 1, 2],
+        count=32,
+        methods=[""],
+        join=[""],
+        drawn=[""],
+    )
+    figures = joined(options.join, options.task) if any(options.join) else trained(options)
+    write(options.out, f"extrapolation_{options.task}", figures)
+    for kind in ("plain", "repeat", "last") if options.task == "lm" else ("plain", "repeat"):
+        lengths = list(next(iter(figures.values()))[0][kind])
         rows = [
             [name, *(spread([found[kind][length] for found in seeds]) for length in lengths)]
             for name, seeds in figures.items()
         ]
         print(f"\n{kind}, percent right by length\n\n{table(['trained / used', *map(str, lengths)], rows)}")
-        curves = {n: {k: float(np.mean([s[kind][k] for s in seeds])) for k in lengths} for n, seeds in figures.items()}
-        write(options.out, f"extrapolation_{options.task}_{kind}", figures)
+        curves = {
+            n: {k: float(np.mean([s[kind][k] for s in seeds])) for k in lengths}
+            for n, seeds in figures.items()
+            if options.drawn in ([""], []) or n in options.drawn
+        }
         picture(options.out, f"extrapolation_{options.task}_{kind}", curves, "characters", "percent right")
 
 
