@@ -6,24 +6,17 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from bert4keras2.functional.functions import most_negative
+from bert4keras2.functional.functions import is_torch_tensor, most_negative
 
-__all__ = ["by_heads", "fused_attention", "merge_heads", "put_at", "split_heads"]
-
-
-def _is_torch(tensor: Any) -> bool:
-    if keras.backend.backend() != "torch":
-        return False
-    import torch
-
-    return isinstance(tensor, torch.Tensor)
+__all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads"]
 
 
 def split_heads(x: Any, heads: int, size: int) -> Any:
     """Return (B, T, H, D) for x (B, T, H * D)."""
-    if _is_torch(x):
+    if is_torch_tensor(x):
         return x.unflatten(-1, (heads, size))
     return ops.reshape(x, (*ops.shape(x)[:2], heads, size))
 
@@ -35,14 +28,21 @@ def merge_heads(x: Any, width: int) -> Any:
         x: the tensor.
         width: H * D.
     """
-    if _is_torch(x):
+    if is_torch_tensor(x):
         return x.flatten(-2)
     return ops.reshape(x, (*ops.shape(x)[:2], width))
 
 
+def cut(x: Any, *sizes: int) -> Any:
+    """Return the parts of a tensor's last axis (..., sum of sizes) that have these sizes."""
+    if is_torch_tensor(x):
+        return x.split(sizes, dim=-1)
+    return ops.split(x, np.cumsum(sizes[:-1]).tolist(), axis=-1)
+
+
 def put_at(kept: Any, new: Any, index: Any) -> Any:
     """Return keys or values (B, H, S, D) with others (B, H, T, D) in the places from an index on."""
-    if not _is_torch(kept) or not _is_torch(new):
+    if not is_torch_tensor(kept) or not is_torch_tensor(new):
         return ops.slice_update(kept, (0, 0, index, 0), ops.cast(new, kept.dtype))
     kept, count = kept.clone(), new.shape[2]
     if kept.device.type == "cpu" or isinstance(index, int):
@@ -57,7 +57,7 @@ def put_at(kept: Any, new: Any, index: Any) -> Any:
 
 def by_heads(x: Any) -> Any:
     """Return (B, H, T, D) for x (B, T, H, D), and the other way round."""
-    return x.transpose(1, 2) if _is_torch(x) else ops.swapaxes(x, 1, 2)
+    return x.transpose(1, 2) if is_torch_tensor(x) else ops.swapaxes(x, 1, 2)
 
 
 def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scale: float, by_head: bool = False) -> Any:
@@ -71,7 +71,7 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
         scale: factor of the scores.
         by_head: how keys and values lie.
     """
-    own = all(map(_is_torch, (query, key, value))) and all(x is None or _is_torch(x) for x in (bias, mask))
+    own = all(map(is_torch_tensor, (query, key, value))) and all(x is None or is_torch_tensor(x) for x in (bias, mask))
     if not own or not query.dtype == key.dtype == value.dtype:
         key, value = map(by_heads, (key, value)) if by_head else (key, value)
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.functions import rotate
+from bert4keras2.functional.head_axes import cut
 from bert4keras2.layers.attention import DIRECT, attend, unit_length, write_cache
 from bert4keras2.layers.base import (
     activation_config,
@@ -17,6 +18,7 @@ from bert4keras2.layers.base import (
     serialize_initializer,
 )
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
+from bert4keras2.layers.direct import TYPES
 from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.normalization import ScaleOffset
@@ -48,11 +50,11 @@ class GatedAttentionUnit(Extensible):
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
-    direct_call = True
+    direct_call, direct_types = True, TYPES
 
     def called_directly(self, args, kwargs):
-        # Without dropout nothing depends on training, and with a mask that is given nothing on Keras' masks.
-        usual = kwargs.get("attention_mask") is not None and not self.attention_dropout
+        # As in `MultiHeadAttention`.
+        usual = (kwargs.get("attention_mask") is not None or bool(kwargs.get("cache"))) and not self.attention_dropout
         return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
 
     def __init__(
@@ -185,10 +187,10 @@ class GatedAttentionUnit(Extensible):
     def _project(self, x, memory, value):
         """Return the gate (B, T, U), queries (B, T, D), keys (B, S, D) and values (B, S, U)."""
         if self.self_attention:
-            gate, value, shared = ops.split(self.i_dense(x), [self.units, 2 * self.units], axis=-1)
+            gate, value, shared = cut(self.i_dense(x), self.units, self.units, self.key_size)
             return gate, self.q_scaleoffset(shared), self.k_scaleoffset(shared), value
         memory = x if memory is None else memory
-        gate, query = ops.split(self.uq_dense(x), [self.units], axis=-1)
+        gate, query = cut(self.uq_dense(x), self.units, self.key_size)
         return gate, query, self.k_dense(memory), self.v_dense(memory if value is None else value)
 
     def compute_mask(self, x, previous_mask=None):

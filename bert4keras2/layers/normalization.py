@@ -38,6 +38,8 @@ class ScaleOffset(Layer):
         hidden_initializer: initializer of that projection.
     """
 
+    direct_call, direct_types = True, TYPES
+
     def __init__(
         self,
         scale: bool | float = True,
@@ -157,22 +159,27 @@ class LayerNormalization(ScaleOffset):
             x, condition = x
         dtype = x.dtype
         if is_plain(x, self.compute_dtype) and self._is_classic():
-            gamma, beta = keras_private.torch_values(x, self.gamma, self.beta)
-            return self._normalize(x.float(), gamma.float(), beta.float()).to(dtype)
+            own = [*([self.gamma] if self.scale else []), *([self.beta] if self.offset else [])]
+            found = [value.float() for value in keras_private.torch_values(x, *own)]
+            beta = found.pop() if self.offset else None
+            return self._normalize(x.float(), found[0] if found else None, beta).to(dtype)
         x = ops.cast(x, "float32")
         gamma, beta = self._gamma_beta(x, condition)
         return ops.cast(self._normalize(x, gamma, beta), dtype)
 
     def _is_classic(self) -> bool:
-        """Whether there is nothing but a mean, a deviation and two weights, so that nothing has to be looked up."""
-        return self.zero_mean and self.unit_variance and self.scale is True is self.offset and not self.conditional
+        """Whether there are a deviation, with a mean and two weights at most, so that nothing has to be looked up."""
+        weights = isinstance(self.scale, bool) and isinstance(self.offset, bool) and not self.conditional
+        return weights and self.unit_variance and (self.zero_mean or not self.offset)
 
     def _normalize(self, x, gamma, beta):
         plain = all(part is None or len(part.shape) == 1 for part in (gamma, beta))
-        if keras.backend.backend() == "torch" and self.zero_mean and self.unit_variance and plain:
-            import torch
+        if keras.backend.backend() == "torch" and plain and self.unit_variance and (self.zero_mean or beta is None):
+            from torch.nn import functional
 
-            return torch.nn.functional.layer_norm(x, x.shape[-1:], gamma, beta, self.epsilon)
+            if self.zero_mean:
+                return functional.layer_norm(x, x.shape[-1:], gamma, beta, self.epsilon)
+            return functional.rms_norm(x, x.shape[-1:], gamma, self.epsilon)
         if self.zero_mean:
             x = x - ops.mean(x, axis=-1, keepdims=True)
         if self.unit_variance:

@@ -150,16 +150,16 @@ def test_what_half_precision_leaves_in_float32(name, monkeypatch):
 
     for function in ("softmax", "rsqrt", "sin"):
         watch(function)
-    if keras.backend.backend() == "torch":  # whose own function computes the moments
+    if keras.backend.backend() == "torch":  # whose own functions compute the moments
         import torch
 
-        whole = torch.nn.functional.layer_norm
+        for norm in ("layer_norm", "rms_norm"):
 
-        def layer_norm(x, *args):
-            seen.setdefault("rsqrt", set()).add(keras.backend.standardize_dtype(x.dtype))
-            return whole(x, *args)
+            def watched(x, *args, whole=getattr(torch.nn.functional, norm)):
+                seen.setdefault("rsqrt", set()).add(keras.backend.standardize_dtype(x.dtype))
+                return whole(x, *args)
 
-        monkeypatch.setattr(torch.nn.functional, "layer_norm", layer_norm)
+            monkeypatch.setattr(torch.nn.functional, norm, watched)
     run(transformer.model, batch(transformer))
     assert seen.pop("rsqrt") == {"float32"}
     rotary = transformer.config.position == "rotary"
