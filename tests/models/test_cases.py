@@ -139,27 +139,22 @@ def test_what_half_precision_leaves_in_float32(name, monkeypatch):
         transformer = build(name)
     seen: dict[str, set[str]] = {}
 
-    def watch(name):
-        original = getattr(ops, name)
+    def watch(owner, name, key=None):
+        original = getattr(owner, name)
 
         def watched(x, *args, **kwargs):
-            seen.setdefault(name, set()).add(keras.backend.standardize_dtype(x.dtype))
+            seen.setdefault(key or name, set()).add(keras.backend.standardize_dtype(x.dtype))
             return original(x, *args, **kwargs)
 
-        monkeypatch.setattr(ops, name, watched)
+        monkeypatch.setattr(owner, name, watched)
 
     for function in ("softmax", "rsqrt", "sin"):
-        watch(function)
+        watch(ops, function)
     if keras.backend.backend() == "torch":  # whose own functions compute the moments
         import torch
 
         for norm in ("layer_norm", "rms_norm"):
-
-            def watched(x, *args, whole=getattr(torch.nn.functional, norm)):
-                seen.setdefault("rsqrt", set()).add(keras.backend.standardize_dtype(x.dtype))
-                return whole(x, *args)
-
-            monkeypatch.setattr(torch.nn.functional, norm, watched)
+            watch(torch.nn.functional, norm, "rsqrt")
     run(transformer.model, batch(transformer))
     assert seen.pop("rsqrt") == {"float32"}
     rotary = transformer.config.position == "rotary"
