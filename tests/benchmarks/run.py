@@ -1,6 +1,6 @@
 """All that users wait for, in one table, against the peers that are installed.
 
-    python tests/benchmarks/run.py [--peers] [--rounds 5] [--backend tensorflow] [--threads 2] [--only forward,train]
+    python tests/benchmarks/run.py [--peers [NAME ...]] [--rounds 5] [--backend tensorflow] [--threads 2] [--only forward,train]
 
 Each round runs each library in a process of its own, in turns; what is printed is medians over the rounds, ratios
 round by round (peer / this library: above 1 the peer takes longer), the most memory of each process, and for rows that
@@ -40,7 +40,9 @@ def sides(given: argparse.Namespace) -> dict:
         return lambda: child(command, {**base, **environment}, str(HERE))
 
     found = {OURS: side(["units_ours.py", *options], KERAS_BACKEND=given.backend)}
-    for name, (package, _) in PEERS.items() if given.peers else ():
+    for name, (package, _) in PEERS.items():
+        if given.peers is None or given.peers and name not in given.peers:
+            continue
         if importlib.util.find_spec(package) is None:
             print(f"{name}: {package} is not installed, left out")
         else:
@@ -89,7 +91,9 @@ def picture(rows: list[list[str]], path: str) -> None:
 def main() -> None:
     """Measure in turns and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", action="store_true", help="measure the peers that are installed, too")
+    parser.add_argument(
+        "--peers", nargs="*", choices=PEERS, metavar="NAME", help="measure these peers, too; all without names"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5, help="calls of each row within a round")
     parser.add_argument("--backend", default="tensorflow", choices=("tensorflow", "jax", "torch"))
