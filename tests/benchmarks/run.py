@@ -41,7 +41,7 @@ def sides(given: argparse.Namespace) -> dict:
 
     found = {OURS: side(["units_ours.py", *options], KERAS_BACKEND=given.backend)}
     for name, (package, _) in PEERS.items():
-        if given.peers is None or given.peers and name not in given.peers:
+        if given.peers is None or (given.peers and name not in given.peers):
             continue
         if importlib.util.find_spec(package) is None:
             print(f"{name}: {package} is not installed, left out")
