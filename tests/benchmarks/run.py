@@ -1,6 +1,7 @@
 """All that users wait for, in one table, against the peers that are installed.
 
-    python tests/benchmarks/run.py [--peers [NAME ...]] [--rounds 5] [--backend tensorflow] [--threads 2] [--only forward,train]
+    python tests/benchmarks/run.py [--peers [NAME ...]] [--rounds 5] [--backend tensorflow] [--threads 2] \
+        [--only forward,train]
 
 Each round runs each library in a process of its own, in turns; what is printed is medians over the rounds, ratios
 round by round (peer / this library: above 1 the peer takes longer), the most memory of each process, and for rows that
