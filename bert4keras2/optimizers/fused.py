@@ -39,11 +39,11 @@ def fused_adam(optimizer: Any, places: list[int], gradients: list[Any], variable
     groups: dict[Any, list[Step]] = {}
     left = []
     for number, (place, gradient, variable) in enumerate(zip(places, gradients, variables, strict=True)):
-        folded, value = _folded(optimizer, place), variable.value
+        folded, value = _folded(optimizer, place), keras_private.raw_value(variable)
         if folded is None or not value.is_contiguous() or value.device.type not in ("cpu", "cuda"):
             left.append(number)
             continue
-        gradient = optimizer.ruled_gradient(place, variable, gradient)
+        gradient = optimizer.through_rules(place, variable, gradient.to(value.dtype))
         step = Step(optimizer, place, variable, variable, gradient.contiguous(), rate)
         groups.setdefault((*folded, value.dtype, value.device), []).append(step)
     for (factor, decay, *_), steps in groups.items():
@@ -69,18 +69,19 @@ def _make(steps: list[Step], factor: float, decay: float) -> None:
 
     optimizer, variable = steps[0].optimizer, steps[0].variable
     moments = [optimizer.moments(step.index) for step in steps]
-    on_cpu = variable.value.device.type == "cpu"
+    values = [keras_private.raw_value(step.variable) for step in steps]
+    on_cpu = values[0].device.type == "cpu"
     rate = float(steps[0].rate) if on_cpu else keras.ops.convert_to_tensor(steps[0].rate)
-    counts = torch.full((len(steps),), UNCORRECTED, device=variable.value.device)
+    counts = torch.full((len(steps),), UNCORRECTED, device=values[0].device)
     if optimizer.bias_correction:
         # Read on the device: a number on the host would wait for all that a GPU has under way.
         counts = counts.copy_(keras.ops.convert_to_tensor(optimizer.iterations))
     double = variable.dtype == "float64"
     adamw(
-        [step.variable.value for step in steps],
+        values,
         [step.gradient for step in steps],
-        [first.value for first, _ in moments],
-        [second.value for _, second in moments],
+        [keras_private.raw_value(first) for first, _ in moments],
+        [keras_private.raw_value(second) for _, second in moments],
         [],
         list(counts.unbind()),
         fused=True,

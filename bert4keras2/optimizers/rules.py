@@ -239,7 +239,10 @@ class Composable(RateName):
 
     def ruled_gradient(self, index: int, variable: Any, gradient: Any) -> Any:
         """Return the gradient that a step gets to see: dense, of the variable's type, as the rules change it."""
-        gradient = ops.cast(_dense(gradient), variable.dtype)
+        return self.through_rules(index, variable, ops.cast(_dense(gradient), variable.dtype))
+
+    def through_rules(self, index: int, variable: Any, gradient: Any) -> Any:
+        """Return a dense gradient of the variable's type as the rules change it."""
         for rule in self._rules:
             gradient = rule.gradient(self, index, variable, gradient)
         return gradient
