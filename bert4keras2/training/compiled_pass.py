@@ -51,7 +51,8 @@ class CompiledPass:
         return keras.tree.pack_sequence_as(keras_private.output_structure(self._model), outputs)
 
     def _run_for(self, inputs: list[Any], training: bool) -> Any:
-        for key in (training, (training, *(tuple(x.shape) for x in inputs))):
+        shapes = training, *(tuple(x.shape) for x in inputs)
+        for key in (training, shapes):
             if key in self._made:
                 return self._made[key]
         try:
@@ -62,7 +63,7 @@ class CompiledPass:
                 f"{self._model.name} is not compiled, and runs as without jit_compile: {self._problem}", stacklevel=2
             )
             return None
-        self._made[training if for_all else (training, *(tuple(x.shape) for x in inputs))] = run
+        self._made[training if for_all else shapes] = run
         return run
 
 

@@ -31,8 +31,8 @@ class PlannedRuns:
 
     def compiled_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what a call with these arguments returns by the compiled pass; None where there is none for it."""
-        if self._pass[0] is None or len(args) != 1 or kwargs.keys() - {"training"}:
-            return None
+        if self._pass[0] is None or len(args) != 1 or kwargs.keys() - {"training"} or isinstance(args[0], dict):
+            return None  # Keras finds the inputs that a dictionary names
         inputs = keras.tree.flatten(args[0])
         fit = len(inputs) == len(self.inputs) and not any(isinstance(x, keras.KerasTensor) for x in inputs)
         if not fit or keras_private.in_stateless_scope():

@@ -59,6 +59,8 @@ def test_steps_and_answers_equal_those_of_plain_calls(compiler):
                 x, y = rows(count, length)
                 model.train_on_batch(x, y)
             outputs = [model.predict(rows(count, 9)[0], verbose=0) for count in (1, 5)]
+            tokens, segments = rows(5, 9)[0]
+            outputs.append(model.predict({"Input-Segment": segments, "Input-Token": tokens}, verbose=0))
             model.compile(Adam(1e-2), "sparse_categorical_crossentropy", jit_compile=jit_compile)
             lora(model, rank=2)
             x, y = rows(4, 10)
