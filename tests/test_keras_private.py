@@ -53,6 +53,7 @@ def test_names_are_there():
     strategies = ("_all_reduce_sum_gradients", "_maybe_symbolic_build", "_distribute_strategy")
     elsewhere = dict.fromkeys(strategies, "tensorflow")
     elsewhere |= dict.fromkeys(("jax_state_sync", "_purge_model_variables", "_jax_state_synced"), "jax")
+    elsewhere["_should_torch_compile"] = "torch"
     for name in keras_private.NAMES:
         if name.startswith("keras.src") or elsewhere.get(name, backend) != backend:
             continue
