@@ -11,7 +11,6 @@ from bert4keras2.functional.functions import most_negative, normalize_scores, ro
 from bert4keras2.functional.head_axes import by_heads, fused_attention, merge_heads, put_at, split_heads
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
-from bert4keras2.layers.direct import TYPES
 from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.parts import Extensible
@@ -140,6 +139,15 @@ def write_cache(cache, key, value, index):
     return tuple(put_at(old, x, index) for old, x in zip(cache, new, strict=True))
 
 
+def hangs_on_arguments(layer, kwargs) -> bool:
+    """Return whether what an attention layer makes of x hangs on these arguments alone, all of which are usual ones.
+
+    Without dropout nothing hangs on training, and where a mask or keys are given, nothing on Keras' masks.
+    """
+    seen = kwargs.get("attention_mask") is not None or bool(kwargs.get("cache"))
+    return seen and not layer.attention_dropout and kwargs.keys() <= DIRECT
+
+
 @register
 class MultiHeadAttention(Extensible):
     """Multi-head attention with optional rotary, additive or relative positions and a cache.
@@ -158,13 +166,11 @@ class MultiHeadAttention(Extensible):
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
-    direct_call, direct_types = True, TYPES
+    direct_call = True
 
     def called_directly(self, args, kwargs):
-        # Without dropout nothing depends on training, and where a mask or keys are given, nothing on Keras' masks.
-        seen = kwargs.get("attention_mask") is not None or bool(kwargs.get("cache"))
-        usual = seen and not self.attention_dropout and not self.return_attention_scores
-        return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
+        usual = not self.return_attention_scores and hangs_on_arguments(self, kwargs)
+        return usual and super().called_directly(args, {})
 
     def __init__(
         self,

@@ -14,14 +14,13 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.narrow import narrow_product
 
-__all__ = ["TYPES", "DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
+__all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
 
-
-# Types that blocks compute in, directly: weights are float32 and are cast where they are used.
+# Types that layers compute in when they are called directly, casting weights, which are float32, where they use them.
 TYPES = ("float32", "bfloat16", "float16")
 
 
-def is_plain(tensor: Any, dtype: str = "float32") -> bool:
+def is_plain(tensor: Any, dtype: str) -> bool:
     """Whether a value is a tensor of PyTorch of a type, of no subclass, in code that is run and not traced."""
     if keras.backend.backend() != "torch":
         return False
@@ -47,8 +46,6 @@ class DirectCalls:
 
     #: Not inherited: a subclass may have another `call`.
     direct_call = False
-    #: The types of tensors in which `call` itself casts what weights it uses; in others Keras does so.
-    direct_types = ("float32",)
     #: Whether `call` takes `training`, which then has to be said.
     direct_training = False
 
@@ -66,7 +63,7 @@ class DirectCalls:
             return super().__call__(*args, **kwargs)
         dtype = self.compute_dtype
         given = {name: value for name, value in kwargs.items() if name != "training"}
-        if dtype not in self.direct_types or not self.called_directly(args, given) or not _is_usual(self, dtype):
+        if dtype not in TYPES or not self.called_directly(args, given) or not _is_usual(self, dtype):
             return super().__call__(*args, **kwargs)
         if self.direct_training:
             if not isinstance(kwargs.get("training"), bool):  # Keras looks for it in the call around this one
@@ -105,6 +102,6 @@ class InnerDense(keras.layers.Dense):
         return output if self.activation is None else self.activation(output)
 
 
-def is_plain_list(value: Any, dtype: str = "float32") -> bool:
+def is_plain_list(value: Any, dtype: str) -> bool:
     """Whether a value is a list of tensors of a type that `DirectCalls` takes."""
     return isinstance(value, list | tuple) and all(is_plain(part, dtype) for part in value)

@@ -8,7 +8,7 @@ import keras
 
 from bert4keras2.functional.chance import KINDS, kept
 from bert4keras2.functional.registry import register
-from bert4keras2.layers.direct import TYPES, DirectCalls
+from bert4keras2.layers.direct import DirectCalls
 
 __all__ = ["Dropout"]
 
@@ -26,7 +26,7 @@ class Dropout(DirectCalls, keras.layers.Dropout):
         seed: as in Keras; on PyTorch, Keras draws the numbers where one is given.
     """
 
-    direct_call, direct_types, direct_training = True, TYPES, True
+    direct_call, direct_training = True, True
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Return the inputs, of any shape, with values dropped where `training`."""

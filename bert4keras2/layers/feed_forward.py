@@ -13,7 +13,6 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
-from bert4keras2.layers.direct import TYPES
 from bert4keras2.layers.parts import Extensible
 
 __all__ = ["FeedForward"]
@@ -30,7 +29,7 @@ class FeedForward(Extensible):
         kernel_initializer: initializer of all kernels.
     """
 
-    direct_call, direct_types = True, TYPES
+    direct_call = True
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from keras import ops
 
 from bert4keras2.functional.functions import rotate
 from bert4keras2.functional.head_axes import cut
-from bert4keras2.layers.attention import DIRECT, attend, unit_length, write_cache
+from bert4keras2.layers.attention import attend, hangs_on_arguments, unit_length, write_cache
 from bert4keras2.layers.base import (
     activation_config,
     get_activation,
@@ -18,7 +18,6 @@ from bert4keras2.layers.base import (
     serialize_initializer,
 )
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
-from bert4keras2.layers.direct import TYPES
 from bert4keras2.layers.dropout import Dropout
 from bert4keras2.layers.length import rerope_products
 from bert4keras2.layers.normalization import ScaleOffset
@@ -50,12 +49,10 @@ class GatedAttentionUnit(Extensible):
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
-    direct_call, direct_types = True, TYPES
+    direct_call = True
 
     def called_directly(self, args, kwargs):
-        # As in `MultiHeadAttention`.
-        usual = (kwargs.get("attention_mask") is not None or bool(kwargs.get("cache"))) and not self.attention_dropout
-        return usual and kwargs.keys() <= DIRECT and super().called_directly(args, {})
+        return hangs_on_arguments(self, kwargs) and super().called_directly(args, {})
 
     def __init__(
         self,

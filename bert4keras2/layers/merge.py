@@ -9,7 +9,7 @@ from keras import ops
 
 from bert4keras2.functional.graph import NodeMethods
 from bert4keras2.functional.registry import register
-from bert4keras2.layers.direct import TYPES, DirectCalls, is_plain_list
+from bert4keras2.layers.direct import DirectCalls, is_plain_list
 
 __all__ = ["Add"]
 
@@ -22,7 +22,7 @@ class Add(DirectCalls, NodeMethods, keras.layers.Add):
     whatever else stands on top of a model would take padding for text.
     """
 
-    direct_call, direct_types = True, TYPES
+    direct_call = True
 
     def called_directly(self, args, kwargs):
         return len(args) == 1 and not kwargs and self._are_alike(args[0])

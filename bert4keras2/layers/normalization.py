@@ -16,7 +16,7 @@ from bert4keras2.layers.base import (
     resolve_activation,
     serialize_initializer,
 )
-from bert4keras2.layers.direct import TYPES, is_plain
+from bert4keras2.layers.direct import is_plain
 from bert4keras2.old_names import take_old_arguments
 
 __all__ = ["LayerNormalization", "ScaleOffset"]
@@ -38,7 +38,7 @@ class ScaleOffset(Layer):
         hidden_initializer: initializer of that projection.
     """
 
-    direct_call, direct_types = True, TYPES
+    direct_call = True
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class LayerNormalization(ScaleOffset):
         **kwargs: those of `ScaleOffset`.
     """
 
-    direct_call, direct_types = True, TYPES
+    direct_call = True
 
     def __init__(self, zero_mean: bool = True, unit_variance: bool = True, epsilon: float | None = None, **kwargs: Any):
         super().__init__(**take_old_arguments("LayerNormalization", kwargs), **kwargs)

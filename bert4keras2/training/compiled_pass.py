@@ -1,7 +1,7 @@
 """A model's pass on PyTorch as one compiled function.
 
-Keras hands whole steps to torch.compile, which reads Python and breaks at each thing that it does not know: some
-dozens of times in a model of blocks, so that steps become slower. Here a pass is recorded by torch.export as the
+Keras hands whole steps to torch.compile, which reads Python and breaks at each thing that it does not know: a
+dozen times in a model of two blocks, so that steps become slower. Here a pass is recorded by torch.export as the
 operations that it makes, and these are compiled. Loss, gradients' end and optimizer stay as they are.
 """
 
@@ -44,7 +44,7 @@ class CompiledPass:
         run = self._run_for(inputs, training) if self._problem is None else None
         if run is None:
             return None
-        outputs, masks = run([variable.value for variable in self._model.variables], inputs)
+        outputs, masks = run(inputs)
         for output, mask in zip(outputs, masks, strict=True):
             if mask is not None:
                 keras_private.with_torch_mask(output, mask)
@@ -68,7 +68,7 @@ class CompiledPass:
 
 
 def _recorded(model: Any, inputs: list[Any], training: bool) -> tuple[Any, bool]:
-    """Return a compiled function of (values of the variables, inputs), and whether it takes all shapes."""
+    """Return a compiled function of the inputs, and whether it takes all shapes."""
     import torch
 
     variables = model.variables
@@ -103,4 +103,5 @@ def _recorded(model: Any, inputs: list[Any], training: bool) -> tuple[Any, bool]
     for_all = all(not isinstance(shape[axis], int) for shape, names in zip(taken, free, strict=True) for axis in names)
     if not for_all:
         program = torch.export.export(Pass(), (values, [torch.zeros_like(x) for x in inputs]), strict=False)
-    return torch.compile(program.module()), for_all
+    compiled = torch.compile(program.module())
+    return lambda given: compiled([variable.value for variable in variables], given), for_all

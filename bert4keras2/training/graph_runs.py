@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from bert4keras2.functional import keras_private
+from bert4keras2.functional.functions import is_torch_tensor
 from bert4keras2.functional.graph_plan import GraphPlan
 from bert4keras2.training.compiled_pass import CompiledPass
 
@@ -68,8 +69,4 @@ class PlannedRuns:
 
 def _are_tensors(values: list[Any]) -> bool:
     """Whether these are tensors of PyTorch, and not symbolic ones."""
-    if keras.backend.backend() != "torch":
-        return False
-    import torch
-
-    return all(isinstance(value, torch.Tensor) for value in values)
+    return all(map(is_torch_tensor, values))
