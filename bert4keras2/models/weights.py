@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import copy_companions
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
@@ -136,17 +137,20 @@ class CheckpointMixin:
         Args:
             folder: where to; it is made.
             dtype: type of the floating arrays, such as "float16"; float32 if None.
-            vocabulary: folder whose vocabulary's files are copied. If None, the one that the model was loaded from,
-                unless keep_tokens or compound_tokens left other ids than it has.
+            vocabulary: checkpoint, by folder or name, whose vocabulary's files are copied. If None, those of the one
+                that the model was loaded from, unless keep_tokens or compound_tokens left other ids than it has.
             also: further keys of config.json, which win over the model's own.
 
         Raises:
+            CheckpointNotFoundError: if the vocabulary is no folder and no known name.
             ValueError: if Hugging Face's format has no place for the model.
         """
-        save_huggingface(self, folder, dtype, also)
-        if vocabulary is None and not _picks(self.config):
+        if vocabulary is not None:
+            vocabulary = resolve(vocabulary, weights=False)
+        elif self.source is not None and os.path.isdir(self.source) and not _picks(self.config):
             vocabulary = self.source
-        if vocabulary is not None and os.path.isdir(vocabulary):
+        save_huggingface(self, folder, dtype, also)
+        if vocabulary is not None:
             copy_companions(vocabulary, folder)
 
     def _own_place(self, layer: str, path: str, source: str) -> Place:

@@ -25,7 +25,7 @@ class PretrainingConfig(Settings):
     corpus: list[str] = about("text or JSON Lines files, also gzipped, patterns, folders")
     output: str = about("folder of the finished model; what the run needs to go on is kept in it, too")
     # The model.
-    start: str | None = about("folder of a checkpoint to go on from; its vocabulary is used", None)
+    start: str | None = about("checkpoint, by folder or name, to go on from; its vocabulary is used", None)
     new_head: bool = about("begin the objective's head with new weights where the checkpoint has none", False)
     mask_token: str | None = about("piece that hides others where the vocabulary has no mask, such as <unk>", None)
     recipe: str = about(f"family, optimizer and schedule as published: {', '.join(RECIPES)}", "roformer_v2")

@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import Any, NamedTuple
 
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import copy_companions
 from bert4keras2.files import write_text
 from bert4keras2.pictures import training_curve
@@ -53,7 +54,7 @@ def save_model(
     Args:
         config: of the run; its `output` is the folder.
         transformer: the model.
-        source: the folder that the vocabulary's files come from; None if they are there.
+        source: the checkpoint, by folder or name, that the vocabulary's files come from; None if they are there.
         made: what the card says of how it was made.
         history: values by their names in the logs.
         progress: what was noted along the way.
@@ -61,7 +62,7 @@ def save_model(
     folder = config.output
     transformer.save_pretrained(folder)
     if source is not None:
-        copy_companions(source, folder)
+        copy_companions(resolve(source, weights=False), folder)
     record = {"config": config.values(), "history": history}
     write_text(os.path.join(folder, "pretraining.json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     drawn = _draw_curve(os.path.join(folder, "curve.png"), history)

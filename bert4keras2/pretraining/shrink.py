@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import copy_companions, find_vocabulary
 from bert4keras2.models import build_transformer_model
 from bert4keras2.pretraining.corpus import corpus_files, read_passages
@@ -49,9 +50,11 @@ def shrink(settings: ShrinkSettings) -> Shrunk:
         settings: what is cut.
 
     Raises:
+        CheckpointNotFoundError: if the source is no folder and no known name.
         CorpusError: if the corpus is empty or damaged.
         ValueError: if the model has no such block, its vocabulary is no vocab.txt, or sizes do not fit together.
     """
+    settings = replace(settings, source=resolve(settings.source))
     options: dict[str, Any] = {}
     kept, coverage, tokenizer = None, 1.0, None
     if settings.vocab_size is not None:

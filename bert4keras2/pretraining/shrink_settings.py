@@ -15,7 +15,7 @@ SIZES = ("hidden_size", "num_attention_heads", "intermediate_size", "embedding_s
 class ShrinkSettings(Settings):
     """What is cut; `python -m bert4keras2 shrink --help` tells the meaning of each value."""
 
-    source: str = about("folder of the model")
+    source: str = about("the model, by folder or name")
     output: str = about("folder of the smaller one")
     corpus: list[str] | None = about("texts whose tokens are counted: files, patterns, folders", None)
     vocab_size: int | None = about("tokens that are kept: special ones, and the most common of the corpus", None)

@@ -260,7 +260,8 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
         Args:
             folder: where to; it is made.
             dtype: type of the floating arrays, such as "float16"; float32 if None.
-            vocabulary: folder whose vocabulary's files are copied; the one that the model was loaded from if None.
+            vocabulary: checkpoint, by folder or name, whose vocabulary's files are copied; the one that the model was
+                loaded from if None.
 
         Raises:
             ValueError: if there is none within this model, or several; or if Hugging Face's format has no place for it.

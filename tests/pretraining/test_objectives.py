@@ -11,6 +11,7 @@ import pytest
 from bert4keras2.pretraining import CorpusError, PretrainingConfig
 from bert4keras2.pretraining.data import Batches, Part, split_texts
 from bert4keras2.pretraining.objectives import OBJECTIVES, Setup
+from bert4keras2.pretraining.objectives.scores import TokenLoss
 from bert4keras2.pretraining.objectives.t5_pegasus import common_length, pseudo_summary
 from bert4keras2.pretraining.recipes import RECIPES
 from bert4keras2.pretraining.run import build
@@ -74,6 +75,9 @@ def test_a_few_steps_learn(trial, name):
     assert all(np.isfinite(float(value)) for log in logs for value in log.values())
     assert float(logs[-1]["loss"]) < float(logs[0]["loss"])
     assert set(logs[0]) >= {"loss", "accuracy" if len(targets) == 1 else "tokens_accuracy"}
+    # Some losses take scores: to probabilities in their place TensorFlow alone would find the way back.
+    scores = one.scores(inputs)
+    assert all(scores[of].min() < 0 for of, (loss, _) in one.objective.losses().items() if isinstance(loss, TokenLoss))
 
 
 @pytest.mark.backend
@@ -178,7 +182,9 @@ def test_simbert_rows(trial, group_shards, tokenizer, shards):
                 arrays["Token"][row, (arrays["Segment"][row] == s) & (arrays["Token"][row] > 4)] for s in (0, 1)
             )
             parts.append((first.tolist(), second.tolist()))
-            assert (targets["tokens"][row][targets["tokens"][row] >= 0][:-1] == second).all()
+            told = targets["tokens"][row] >= 0
+            assert (targets["tokens"][row][told][:-1] == second).all()
+            assert (arrays["Token"][row, arrays["Asked"][row, told] + 1] == targets["tokens"][row][told]).all()
         assert parts[0] == parts[1][::-1]
     with pytest.raises(CorpusError, match="group_field"):
         Batches(Part(shards, np.arange(9)), trial("simbert").objective, [], 2, 0)

@@ -12,11 +12,13 @@ import pytest
 from killing import kill_ten_times
 
 from bert4keras2 import build_transformer_model, load_tokenizer
-from bert4keras2.errors import CheckpointMismatchError
+from bert4keras2.errors import CheckpointMismatchError, CheckpointNotFoundError
 from bert4keras2.pretrain import main
 from bert4keras2.pretraining import PretrainingConfig, pretrain
 from bert4keras2.pretraining.data import Batches
 from bert4keras2.pretraining.optimizing import make_optimizer
+from bert4keras2.pretraining.shrink import shrink
+from bert4keras2.pretraining.shrink_settings import ShrinkSettings
 from bert4keras2.settings import read_file
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -94,6 +96,19 @@ def test_go_on_from_a_checkpoint(whole, corpus, tmp_path):
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     assert load_tokenizer(tmp_path / "more").vocab_size == load_tokenizer(whole[1]).vocab_size
+
+
+def test_go_on_from_a_name(corpus, tmp_path):
+    """The vocabulary of a model that is called by its name comes along, in all commands that write a folder."""
+    run(corpus, tmp_path / "more", start="tiny-zh", steps=1, objective="mlm", evaluate_rows=1)
+    shrink(ShrinkSettings("tiny-zh", str(tmp_path / "less"), blocks=[0]))
+    build_transformer_model("tiny-zh").save_pretrained(tmp_path / "same", vocabulary="tiny-zh")
+    for name in ("more", "less", "same"):
+        assert load_tokenizer(tmp_path / name).vocab_size == load_tokenizer("tiny-zh").vocab_size
+        assert build_transformer_model(tmp_path / name).output_shape[-1] == 256
+    with pytest.raises(CheckpointNotFoundError, match="'tiny-yue' is no file or folder"):
+        build_transformer_model("tiny-zh").save_pretrained(tmp_path / "none", vocabulary="tiny-yue")
+    assert not (tmp_path / "none").exists()
 
 
 def test_go_on_from_an_encoder_without_head_and_mask(whole, corpus, tmp_path):

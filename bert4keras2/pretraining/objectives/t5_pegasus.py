@@ -63,7 +63,7 @@ class PseudoSummary(Objective):
 
     name = "t5_pegasus"
     summary = "a pseudo-summary of a document, told from the rest of it"
-    options = {}  # noqa: RUF012
+    options = {"with_lm": "linear"}  # noqa: RUF012 - scores: the loss makes probabilities of them
 
     @property
     def pieces_of_rows(self) -> bool:
