@@ -20,6 +20,7 @@ PAGES += ["generation", "new_family", "new_technique", "clue", "tasks", "picture
 PAGES += ["prompting", "parameter_efficient"]
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

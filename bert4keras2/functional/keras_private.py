@@ -93,6 +93,7 @@ NAMES = {
     "keras.src...in_stateless_scope": "whether a step on JAX runs, in which variables do not hold their values",
     "keras.src...get_autocast_scope": "whether Keras casts variables, which it does not in layers called directly",
     "keras.src.backend.rnn": "the loop of keras.layers.RNN for K.rnn: unknown lengths, masks, all backends",
+    "keras.src...global_random_seed": "seeds Keras without TensorFlow, which set_random_seed imports on all backends",
     "keras.src...global_seed_generator": "set_random_seed leaves it as it is before Keras 3.13: no run is repeated",
     "keras.src...get_data_adapter": "reads a PyDataset with its workers, for streams whose lengths differ",
     "keras.src...DataAdapter": "the base of what fit takes for data; accepted since 3.7, not exported",
@@ -343,12 +344,15 @@ def rnn_loop() -> Callable[..., Any]:
     return rnn
 
 
-def renew_global_generator() -> None:
-    """Let unseeded draws, of initial weights too, begin anew after Keras was seeded, as they do since Keras 3.13."""
-    if tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 13):
-        from keras.src.backend.common.global_state import set_global_attribute
+def seed_draws(seed: int) -> None:
+    """Seed what Keras draws without a seed, initial weights too, as `keras.utils.set_random_seed` does since 3.13.
 
-        set_global_attribute("global_seed_generator", None)
+    That function imports TensorFlow on every backend where it is installed, which takes seconds.
+    """
+    from keras.src.backend.common.global_state import set_global_attribute
+
+    set_global_attribute("global_random_seed", seed)
+    set_global_attribute("global_seed_generator", None)
 
 
 def in_stateless_scope() -> bool:

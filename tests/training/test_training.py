@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import keras as real_keras
 import numpy as np
 import pytest
@@ -57,6 +59,23 @@ def test_set_seed_repeats_a_run(leave_determinism):
 
     first = losses(7)
     assert losses(7) == first and len(set(first)) == 2
+
+
+def test_set_seed_is_keras_own(leave_determinism):
+    """What is drawn is what keras.utils.set_random_seed leads to, which imports TensorFlow on every backend."""
+
+    def drawn():
+        layer = real_keras.layers.Dense(3)
+        layer.build((None, 2))
+        tensors = [layer.kernel, real_keras.random.uniform((3,))]
+        return [random.random(), np.random.rand(), *(real_keras.ops.convert_to_numpy(x).tolist() for x in tensors)]
+
+    set_seed(5)
+    mine = drawn()
+    real_keras.utils.set_random_seed(5)
+    assert drawn() == mine
+    set_seed(6)
+    assert drawn() != mine
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, "7"])
