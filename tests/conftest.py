@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from breadth import further_cases
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,3 +27,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the real data beside the checkout")
     return SHARED
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    listed = tuple(further_cases())
+    for item in items:
+        if item.nodeid.startswith(listed):
+            item.add_marker("breadth")
