@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from typing import Any, NamedTuple
 
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.folder import copy_companions
+from bert4keras2.decoders import Generator
+from bert4keras2.decoders.saving import generates, write_options
 from bert4keras2.files import write_text
 from bert4keras2.pictures import training_curve
 from bert4keras2.pretraining.card import model_card
 from bert4keras2.pretraining.progress import Progress
 from bert4keras2.pretraining.texts import VOCABULARY
+from bert4keras2.tokenizers import load_tokenizer
 
 __all__ = ["Result", "keep_vocabulary", "save_model"]
 
@@ -51,6 +55,8 @@ def save_model(
 ) -> Result:
     """Write model, vocabulary, history, curve and card, and return what the run came to.
 
+    A model that writes texts gets what `Generator.load` reads besides.
+
     Args:
         config: of the run; its `output` is the folder.
         transformer: the model.
@@ -60,9 +66,13 @@ def save_model(
         progress: what was noted along the way.
     """
     folder = config.output
-    transformer.save_pretrained(folder)
+    with warnings.catch_warnings():  # generator.json says what config.json cannot
+        warnings.filterwarnings("ignore", "A config.json cannot say application")
+        transformer.save_pretrained(folder)
     if source is not None:
         copy_companions(resolve(source, weights=False), folder)
+    if generates(transformer.config):
+        write_options(Generator(transformer, load_tokenizer(folder)), folder)
     record = {"config": config.values(), "history": history}
     write_text(os.path.join(folder, "pretraining.json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     drawn = _draw_curve(os.path.join(folder, "curve.png"), history)

@@ -80,7 +80,7 @@ RECIPES: dict[str, Recipe] = {
         "t5.1.1",
         objective="t5_pegasus",
         learning_rate=1e-4,
-        options={"hidden_act": "gelu"},
+        options={"hidden_act": ["gelu", "linear"]},  # gated, as mT5, from whose weights it went on
         source="kexue.fm/archives/8209",
     ),
     "electra": Recipe("electra", objective="electra", learning_rate=5e-4, source="arXiv:2003.10555"),

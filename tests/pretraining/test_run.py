@@ -12,6 +12,8 @@ import pytest
 from killing import kill_ten_times
 
 from bert4keras2 import build_transformer_model, load_tokenizer
+from bert4keras2.checkpoints.conversion.converting import convert
+from bert4keras2.decoders import Generator
 from bert4keras2.errors import CheckpointMismatchError, CheckpointNotFoundError
 from bert4keras2.pretrain import main
 from bert4keras2.pretraining import PretrainingConfig, pretrain
@@ -96,6 +98,15 @@ def test_go_on_from_a_checkpoint(whole, corpus, tmp_path):
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     assert load_tokenizer(tmp_path / "more").vocab_size == load_tokenizer(whole[1]).vocab_size
+
+
+@pytest.mark.parametrize("recipe", ["unilm", "t5_pegasus"])
+def test_what_learnt_to_write_is_a_generator(recipe, corpus, tmp_path):
+    """Its folder says what config.json cannot, and so does the one that it is converted to."""
+    run(corpus, tmp_path / "model", recipe=recipe, steps=2, max_position=64)
+    convert(tmp_path / "model", tmp_path / "half", to="huggingface", dtype="float16")
+    found = [Generator.load(tmp_path / name).generate(["今天"], 4)[0] for name in ("model", "half")]
+    assert found[0].ids == found[1].ids and len(found[0].ids) > 0
 
 
 def test_go_on_from_a_name(corpus, tmp_path):

@@ -36,6 +36,7 @@ __all__ = ["Conversion", "convert"]
 TARGETS = ("tensorflow", "huggingface")
 CONFIG_NAMES = {"tensorflow": "bert_config.json", "huggingface": "config.json"}
 DTYPES = ("float32", "float16", "bfloat16")
+GENERATOR = "generator.json"  # of `Generator.save`: which tokens end a text, what the model was built for
 
 
 @dataclass
@@ -142,7 +143,10 @@ def convert(
             content.pop("dtype", None)
             content["torch_dtype"] = dtype or reader.dtype(next(iter(matches.found.values())).name)
         json_text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        copied = companions(os.path.dirname(os.path.abspath(config_path)), place.to)
+        folder = os.path.dirname(os.path.abspath(config_path))
+        copied = companions(folder, place.to)
+        if os.path.isfile(os.path.join(folder, GENERATOR)):
+            copied[GENERATOR] = os.path.join(folder, GENERATOR)
         names = [CONFIG_NAMES[place.to], *copied]
         refuse_existing(place, names, force)
         with staging(place) as work:
