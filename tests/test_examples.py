@@ -147,7 +147,7 @@ def test_tnews_files(tmp_path):
         ("basic_extract_features.py", [], "cosine"),
         ("basic_masked_language_model.py", [], "度 0."),
         ("basic_sentence_embeddings.py", [], "Nearest samples"),
-        ("basic_gen_synonyms.py", ["--samples", "8", "--show", "3", "--maxlen", "8"], "mean nothing"),
+        ("basic_gen_synonyms.py", ["--samples", "40", "--seed", "0", "怎么才能学好英语"], "如何才能学好英语"),
         *(
             pytest.param(*row, marks=by_command)
             for row in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
@@ -89,6 +90,11 @@ def build_transformer_model(
         # Subclasses of scripts may override it without the argument.
         shown = {} if progress is None else {"progress": progress}
         transformer.load_weights_from_checkpoint(checkpoint_path, **shown)
+    elif (config.with_pool or config.with_nsp) and not config.pretrained_heads:
+        warnings.warn(
+            f"Released {config.family} checkpoints hold no pooler or NSP head: its weights start at random values",
+            stacklevel=2,
+        )
     return transformer.model if return_keras_model else transformer
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from keras import ops
@@ -23,11 +22,6 @@ def outputs(transformer: Any, x: Any) -> Any:
     config = transformer.config
     found = []
     if (config.with_pool or config.with_nsp) and not transformer.context.logits:
-        if not config.pretrained_heads:
-            warnings.warn(
-                f"Released {config.family} checkpoints hold no pooler or NSP head: its weights start at random values",
-                stacklevel=2,
-            )
         found.append(pooled(transformer, x))
     if config.with_discriminator:
         found.append(replaced(transformer, x))

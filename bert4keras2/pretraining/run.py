@@ -16,6 +16,7 @@ from bert4keras2.pretraining.config import PretrainingConfig
 from bert4keras2.pretraining.corpus import CorpusError
 from bert4keras2.pretraining.data import Batches, Part, split_texts
 from bert4keras2.pretraining.objectives import OBJECTIVES, Objective, Setup
+from bert4keras2.pretraining.objectives.mlm import Hiding
 from bert4keras2.pretraining.optimizing import make_optimizer
 from bert4keras2.pretraining.output import Result, keep_vocabulary, save_model
 from bert4keras2.pretraining.progress import Progress
@@ -90,6 +91,7 @@ def _made(config: PretrainingConfig, objective: Objective, shards: Shards) -> di
     recipe, manifest = config.published, shards.manifest
     names = [os.path.basename(path) for path in manifest["files"]]
     rows = "several texts each" if objective.pieces_of_rows else "one text each"
+    hidden = f"{config.mask_rate:.0%} of the tokens, whole words, decided by {recipe.mask_decision}"
     return {
         "texts": f"{manifest['passages']:,} passages, {manifest['tokens']:,} tokens, of {', '.join(names[:8])}"
         + (", ..." if len(names) > 8 else ""),
@@ -97,7 +99,7 @@ def _made(config: PretrainingConfig, objective: Objective, shards: Shards) -> di
         "began with": "random weights" if config.start is None else os.path.basename(os.path.normpath(config.start)),
         "objective": f"{objective.name}: {objective.summary}",
         "rows": f"{config.row_length} positions, {rows}",
-        "hidden": f"{config.mask_rate:.0%} of the tokens, whole words, decided by {recipe.mask_decision}",
+        **({"hidden": hidden} if isinstance(objective, Hiding) else {}),
         "updates": f"{config.steps:,} of {config.batch_size * config.accumulation} rows",
         "optimizer": f"{recipe.optimizer}, rate {recipe.learning_rate:g}, decay {recipe.weight_decay:g}",
         "schedule": ", ".join(f"{share:.1%} of the steps: {factor:g}" for share, factor in recipe.schedule.items()),

@@ -1,4 +1,4 @@
-"""The model in the package: found by its name without a network, small enough, and it knows some Chinese."""
+"""The models in the package: found by their names without a network, small enough, and they know some Chinese."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from bert4keras2.checkpoints.finding.advice import not_found
 from bert4keras2.checkpoints.finding.embedded import embedded_models
 from bert4keras2.checkpoints.finding.resolve import resolve
 from bert4keras2.checkpoints.formats.safetensors import SafetensorsReader
+from bert4keras2.decoders import Generator, gen_synonyms
 from bert4keras2.embeddings import SentenceEncoder, rank_by_similarity, similarity
 from bert4keras2.models import build_transformer_model
 from bert4keras2.tokenizers import load_tokenizer
 
 NAME = "tiny-zh"
+WRITER = "tiny-zh-sim"
 # A sentence, one that means much the same, and one of the same length that does not.
 TRIPLES = [
     ("周末想出去走走", "外面天气真好，想去公园", "这家店的火锅太咸了"),
@@ -34,8 +36,9 @@ def no_network(monkeypatch):
     monkeypatch.setattr(finding, "download", refuse)
 
 
-def test_what_is_there():
-    folder = Path(embedded_models()[NAME])
+@pytest.mark.parametrize("name", [NAME, WRITER])
+def test_what_is_there(name):
+    folder = Path(embedded_models()[name])
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json", "README.md"} <= set(files)
     assert sum(files.values()) <= 12 * 2**20, "what a wheel may have of it"
@@ -80,3 +83,26 @@ def test_hidden_words_are_told():
         best = model.predict([ids, segments], verbose=0)[0, places].argsort(-1)[:, ::-1][:, :5]
         for token, found in zip(expected, best, strict=True):
             assert token in tokenizer.ids_to_tokens(found.tolist()), text
+
+
+@pytest.mark.backend
+def test_questions_that_ask_the_same(recwarn):
+    """What is written says the same in other words, and vectors of one model rank it."""
+    tokenizer = load_tokenizer(WRITER)
+    model = build_transformer_model(WRITER, application="unilm", with_pool=True)
+    assert not [warning for warning in recwarn if "pooler" in str(warning.message)]
+    generator, encoder = Generator(model, tokenizer), SentenceEncoder(model, tokenizer, pooling="pooler")
+    text = "怎么才能学好英语"
+    beams = generator.generate(text, 16, strategy="beam", num_beams=4, num_return=4)
+    assert "如何才能学好英语" in [one.text for one in beams]
+    found = gen_synonyms(generator, encoder, text, n=20, k=3, max_new_tokens=16, seed=0)
+    assert len(found) == 3 and all("英" in other and 0.9 < score < 1 for other, score in found)
+    vectors = encoder.encode([text for triple in TRIPLES for text in triple]).reshape(len(TRIPLES), 3, -1)
+    for text, alike, other in vectors:
+        near, far = similarity(text, np.stack([alike, other]))[0]
+        assert near > far
+
+
+def test_its_folder_says_what_it_is_for():
+    result = Generator.load(WRITER).generate("这部电影好看吗", 16)
+    assert "电影好看" in result.text and result.finish_reason == "end"

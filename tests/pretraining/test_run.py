@@ -107,6 +107,7 @@ def test_what_learnt_to_write_is_a_generator(recipe, corpus, tmp_path):
     convert(tmp_path / "model", tmp_path / "half", to="huggingface", dtype="float16")
     found = [Generator.load(tmp_path / name).generate(["今天"], 4)[0] for name in ("model", "half")]
     assert found[0].ids == found[1].ids and len(found[0].ids) > 0
+    assert "| hidden |" not in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
 
 
 def test_go_on_from_a_name(corpus, tmp_path):

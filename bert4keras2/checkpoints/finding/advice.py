@@ -44,8 +44,8 @@ def not_found(path: str) -> str:
 
 
 _WHAT_IS_TAKEN = (
-    " Check the path. What is taken is the folder of a checkpoint, 'tiny-zh' (the model in the package), or the name of"
-    " a repository on the Hugging Face hub ('owner/name')."
+    " Check the path. What is taken is the folder of a checkpoint, 'tiny-zh' or 'tiny-zh-sim' (in the package), or the"
+    " name of a repository on the Hugging Face hub ('owner/name')."
 )
 
 

@@ -18,9 +18,9 @@ __all__ = ["resolve"]
 def resolve(name: str | os.PathLike[str], weights: bool = True, progress: bool | None = None) -> str:
     """Return the path of what a path or a name means; every function that takes a checkpoint asks here.
 
-    What exists on the disk is meant as it stands. Of a str that does not, 'tiny-zh' is the model in the package, and
-    'owner/name' a repository on the Hugging Face hub, as is the name alone of one that a family's page lists: it is
-    downloaded, or found in the cache.
+    What exists on the disk is meant as it stands. Of a str that does not, 'tiny-zh' and 'tiny-zh-sim' are models in the
+    package, and 'owner/name' a repository on the Hugging Face hub, as is the name alone of one that a family's page
+    lists: it is downloaded, or found in the cache.
 
     Args:
         name: a folder, a file, a TensorFlow prefix, or the name of a model in the package or of a repository.
