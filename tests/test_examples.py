@@ -152,8 +152,8 @@ def test_tnews_files(tmp_path):
             pytest.param(*row, marks=by_command)
             for row in (
                 ("basic_gibbs_sampling.py", ["--steps", "20", "--burn-in", "5", "--masks", "8"], "step 20"),
-                ("basic_constrained_decoding.py", [], "arbitrary"),
-                ("basic_constrained_decoding.py", ["--beams", "2"], "arbitrary"),
+                ("basic_constrained_decoding.py", [], "of its sentences   手机号换了怎么办？"),
+                ("basic_constrained_decoding.py", ["--beams", "2", "邮费谁付"], "of its sentences   运费由谁出？"),
                 ("basic_dialogue.py", ["--epochs", "1", "你好"], "tiny"),
                 ("task_seq2seq_autotitle.py", ["--epochs", "1", "--title-maxlen", "8"], "ROUGE-L"),
                 (

@@ -95,9 +95,11 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1, help="runs of each fine-tuning")
+    parser.add_argument("--precision", default="float32", help="policy of Keras, such as mixed_bfloat16")
     parser.add_argument("--only", nargs="*", default=[*PAIRS, *CLASSES], choices=[*PAIRS, *CLASSES])
     args = parser.parse_args()
 
+    keras.config.set_dtype_policy(args.precision)
     tokenizer = load_tokenizer(args.checkpoint)
 
     def build():
