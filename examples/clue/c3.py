@@ -3,7 +3,7 @@
 python examples/clue/c3.py --data-dir DATA/c3 --checkpoint CHECKPOINT_FOLDER
 """
 
-from common import chance, finish, start, training
+from common import build, chance, finish, start, training
 
 from bert4keras2.tasks import MultipleChoice
 
@@ -13,7 +13,7 @@ def main():
     tiny = {"pooling": "cls", "batch_size": 4, "epochs": 6, "learning_rate": 3e-4}
     clue, args = start("c3", __doc__, batch_size=4, accumulate=4, maxlen=512, tiny=tiny)
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
-    task = MultipleChoice.from_checkpoint(args.checkpoint, pooling=args.pooling, **args.encoder)
+    task = build(MultipleChoice, args, pooling=args.pooling)
 
     def asked(row):
         return "||".join(row.passage), row.question, list(row.choices)

@@ -4,7 +4,7 @@ python examples/clue/chid.py --data-dir DATA/chid --checkpoint CHECKPOINT_FOLDER
 """
 
 import numpy as np
-from common import chance, finish, start, training
+from common import build, chance, finish, start, training
 
 from bert4keras2.clue import decode_idioms
 from bert4keras2.tasks import MultipleChoice
@@ -23,7 +23,7 @@ def main():
     """Train, print the score of the development set, write the predict file."""
     clue, args = start("chid", __doc__, epochs=5, batch_size=12, accumulate=2, maxlen=64, tiny={"epochs": 8})
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
-    task = MultipleChoice.from_checkpoint(args.checkpoint, pooling=args.pooling, **args.encoder)
+    task = build(MultipleChoice, args, pooling=args.pooling)
 
     def asked(row):
         return around(row, args.maxlen - 12), list(row.candidates)  # 12: an idiom, the blank, special tokens

@@ -5,7 +5,7 @@ python examples/clue/cluener.py --data-dir DATA/cluener --checkpoint CHECKPOINT_
 
 import re
 
-from common import finish, start, training
+from common import build, finish, start, training
 
 from bert4keras2.tasks import EntityTagger
 
@@ -23,8 +23,7 @@ def main():
     tiny = {"head": "softmax", "epochs": 8, "batch_size": 4, "learning_rate": 1e-3}  # pointers need more rows
     clue, args = start("cluener", __doc__, maxlen=256, head="global_pointer", tiny=tiny)
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
-    options = {"labels": clue.label_names, "head": args.head, **args.encoder}
-    task = EntityTagger.from_checkpoint(args.checkpoint, **options)
+    task = build(EntityTagger, args, labels=clue.label_names, head=args.head)
 
     def predict(rows):
         return [[entity[:3] for entity in found] for found in task.predict([row.text for row in rows])]

@@ -5,7 +5,7 @@ python examples/clue/cmrc2018.py --data-dir DATA/cmrc2018 --checkpoint CHECKPOIN
 
 import re
 
-from common import finish, start, training
+from common import build, finish, start, training
 
 from bert4keras2.tasks import SpanReader
 
@@ -26,8 +26,7 @@ def main():
     usual = {"batch_size": 16, "accumulate": 2, "maxlen": 512, "head": "global_pointer"}
     clue, args = start("cmrc2018", __doc__, **usual, tiny=tiny)
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
-    options = {"head": args.head, "stride": 128, "no_answer": False, **args.encoder}
-    task = SpanReader.from_checkpoint(args.checkpoint, **options)
+    task = build(SpanReader, args, head=args.head, stride=128, no_answer=False)
 
     def predict(rows):
         return [found.text for found in task.predict([(row.context, row.question) for row in rows])]

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
-from bert4keras2.backend import set_seed
+from bert4keras2.backend import keras, set_seed
 from bert4keras2.clue import get_task
 from bert4keras2.files import write_text
 from bert4keras2.metrics import reached_by_luck
@@ -32,6 +32,7 @@ def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128, h
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default=TINY, help="folder or name of a pre-trained model (default: tiny-zh)")
+    parser.add_argument("--random", action="store_true", help="the same model with random weights, to compare")
     parser.add_argument("--data-dir", default=str(SAMPLES / name), help="the task's folder (default: the samples)")
     parser.add_argument("--output", default="clue_output", help="folder of the predict file (default: clue_output)")
     parser.add_argument("--model", help="family of the checkpoint, if its files do not say it")
@@ -58,6 +59,15 @@ def start(name, doc, tiny, epochs=10, batch_size=32, accumulate=1, maxlen=128, h
     return get_task(name), args
 
 
+def build(kind, args, **options):
+    """Return a task of a class on the checkpoint, or with --random on the same model with weights drawn anew."""
+    task = kind.from_checkpoint(args.checkpoint, **options, **args.encoder)
+    if args.random:
+        print("With --random: nothing of the checkpoint's weights is used.")
+        task.model.set_weights(keras.models.clone_model(task.model).get_weights())
+    return task
+
+
 def classify(name, doc, texts, **options):
     """Train a classifier, print the score of the development set, write the predict file.
 
@@ -67,8 +77,7 @@ def classify(name, doc, texts, **options):
     """
     clue, args = start(name, doc, tiny={"epochs": 10}, **options)
     train, valid = clue.load(args.data_dir, "train"), clue.load(args.data_dir, "valid")
-    encoder = {"pooling": args.pooling, **args.encoder}
-    task = TextClassifier.from_checkpoint(args.checkpoint, labels=clue.label_names, **encoder)
+    task = build(TextClassifier, args, labels=clue.label_names, pooling=args.pooling)
 
     def labelled(rows):
         return [(text, row.label) if isinstance(text := texts(row), str) else (*text, row.label) for row in rows]
