@@ -30,7 +30,7 @@ def set_seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     keras_private.seed_draws(seed)
-    if "tensorflow" in sys.modules:
+    if sys.modules.get("tensorflow") is not None:
         import tensorflow as tf
 
         tf.random.set_seed(seed)
