@@ -57,6 +57,7 @@ def run(models, corpus, output, student, **more):
     )
 
 
+@pytest.mark.eager
 def test_vectors_between_vocabularies(models, corpus, tmp_path):
     result = run(models, corpus, tmp_path / "out", "other", schedule={0: 1})
     cosines = result.history["val_vectors_cosine"]

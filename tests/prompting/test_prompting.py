@@ -106,7 +106,7 @@ def test_zero_shot_is_the_softmax_at_the_blank(folder, task):
     )
 
 
-@pytest.mark.breadth
+@pytest.mark.eager
 def test_few_rows_are_learnt(folder, tmp_path):
     keras.utils.set_random_seed(0)
     pattern = "[MASK]满意。{text}"

@@ -42,7 +42,7 @@ def test_begins_as_the_plain_model(checkpoint):
     np.testing.assert_allclose(one, expected, atol=1e-5)
 
 
-@pytest.mark.breadth
+@pytest.mark.eager
 def test_two_standards_are_learnt(checkpoint, tmp_path):
     keras.utils.set_random_seed(0)
     task = ConditionalClassifier.from_checkpoint(checkpoint, tasks=TASKS, maxlen=16, condition_size=8)

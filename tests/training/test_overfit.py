@@ -153,7 +153,7 @@ def extract(samples, subject_model, object_model) -> set:
     return triples
 
 
-@pytest.mark.breadth
+@pytest.mark.eager
 def test_casrel_learns():
     keras.utils.set_random_seed(1)
     samples = facts()
@@ -204,7 +204,7 @@ def span_loss(y_true, y_pred):
     return K.mean(multilabel_categorical_crossentropy(K.reshape(y_true, shape), K.reshape(y_pred, shape)))
 
 
-@pytest.mark.breadth
+@pytest.mark.eager
 def test_global_pointer_learns():
     keras.utils.set_random_seed(1)
     samples = entities()
