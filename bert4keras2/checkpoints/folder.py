@@ -19,6 +19,7 @@ from bert4keras2.errors import (
 from bert4keras2.files import atomic_path, read_json, reject_impostor
 
 __all__ = [
+    "GENERATOR",
     "FoundCheckpoint",
     "companions",
     "copy_companions",
@@ -27,6 +28,8 @@ __all__ = [
     "find_vocabulary",
     "find_weights",
 ]
+
+GENERATOR = "generator.json"  # of `Generator.save`: which tokens end a text, what the model was built for
 
 # Earlier formats win: safetensors is the safest, torch needs a further package, and the last two are what a training
 # script left beside the package that it started from.

@@ -7,13 +7,13 @@ import os
 import warnings
 from typing import Any
 
+from bert4keras2.checkpoints.folder import GENERATOR
 from bert4keras2.errors import CheckpointFormatError
 from bert4keras2.files import read_json, write_text
 from bert4keras2.tokenizers.folder import save_tokenizer
 
-__all__ = ["FILE", "generates", "save_generator", "saved_options", "transformer_to_save", "write_options"]
+__all__ = ["generates", "save_generator", "saved_options", "transformer_to_save", "write_options"]
 
-FILE = "generator.json"
 FORMAT = 1
 MODEL_OPTIONS = ("application", "with_lm")
 
@@ -66,7 +66,7 @@ def write_options(generator: Any, folder: str) -> None:
     options = {"end_id": list(generator.end_ids), "maxlen": prompter.maxlen, "start_id": prompter.start_id}
     options |= {"segment": prompter.segment, "batch_size": generator.batch_size}
     said = {"format": FORMAT, "options": options, "model": {name: getattr(config, name) for name in MODEL_OPTIONS}}
-    write_text(os.path.join(folder, FILE), json.dumps(said, ensure_ascii=False, indent=1) + "\n")
+    write_text(os.path.join(folder, GENERATOR), json.dumps(said, ensure_ascii=False, indent=1) + "\n")
 
 
 def saved_options(folder: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -75,7 +75,7 @@ def saved_options(folder: str | os.PathLike) -> tuple[dict[str, Any], dict[str, 
     Raises:
         CheckpointFormatError: if the file is damaged, or of a newer version.
     """
-    path = os.path.join(os.fspath(folder), FILE)
+    path = os.path.join(os.fspath(folder), GENERATOR)
     if not os.path.isfile(path):
         return {}, {}
     said = read_json(path, "a generator of bert4keras2")

@@ -8,8 +8,6 @@ import shutil
 import warnings
 from typing import Any, NamedTuple
 
-from bert4keras2.checkpoints.finding.resolve import resolve
-from bert4keras2.checkpoints.folder import copy_companions
 from bert4keras2.decoders import Generator
 from bert4keras2.decoders.saving import generates, write_options
 from bert4keras2.files import write_text
@@ -48,7 +46,6 @@ class Result(NamedTuple):
 def save_model(
     config: Any,
     transformer: Any,
-    source: str | None,
     made: dict[str, Any],
     history: dict[str, list[float]],
     progress: Progress,
@@ -59,8 +56,7 @@ def save_model(
 
     Args:
         config: of the run; its `output` is the folder.
-        transformer: the model.
-        source: the checkpoint, by folder or name, that the vocabulary's files come from; None if they are there.
+        transformer: the model; the vocabulary of the checkpoint that it began with comes along, if there was one.
         made: what the card says of how it was made.
         history: values by their names in the logs.
         progress: what was noted along the way.
@@ -69,8 +65,6 @@ def save_model(
     with warnings.catch_warnings():  # generator.json says what config.json cannot
         warnings.filterwarnings("ignore", "A config.json cannot say application")
         transformer.save_pretrained(folder)
-    if source is not None:
-        copy_companions(resolve(source, weights=False), folder)
     if generates(transformer.config):
         write_options(Generator(transformer, load_tokenizer(folder)), folder)
     record = {"config": config.values(), "history": history}

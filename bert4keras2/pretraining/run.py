@@ -83,7 +83,7 @@ def pretrain(config: PretrainingConfig) -> Result:
     if config.start is None:
         keep_vocabulary(config.vocabulary or os.path.join(config.output, VOCABULARY), config.output)
     made = _made(config, objective, shards)
-    return save_model(config, trainee.transformer, config.start, made, history, progress)
+    return save_model(config, trainee.transformer, made, history, progress)
 
 
 def _made(config: PretrainingConfig, objective: Objective, shards: Shards) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tiny_zh_texts import HELD_OUT, rows, strings
+from tiny_zh_texts import held_out_texts, rows, strings
 
 import bert4keras2.quiet  # noqa: F401 - before Keras: no start-up notes of TensorFlow
 from bert4keras2.embeddings import SentenceEncoder, search
@@ -77,10 +77,7 @@ def main():
     parser.add_argument("--copies", type=int, default=30000, help="sentences that stand beside themselves")
     args = parser.parse_args()
 
-    held_out = set()
-    for path in sorted(args.datasets.rglob("*.*")):
-        if any(part in path.name for part in HELD_OUT):
-            held_out.update(text for row in rows(path) for text in strings(row))
+    held_out = held_out_texts(args.datasets)
     corpus = dict.fromkeys(text for name in CORPUS for text in sentences(args.corpus / name) if text not in held_out)
     more = {text for name in UNLABELLED for row in rows(args.datasets / name) for text in strings(row)}
     questions = [text for text in corpus if QUESTION.search(text)]

@@ -44,6 +44,12 @@ def rows(path):
         yield json.loads(text)
 
 
+def held_out_texts(datasets):
+    """Return the texts of all dev and test files."""
+    paths = [path for path in sorted(datasets.rglob("*.*")) if any(part in path.name for part in HELD_OUT)]
+    return {text for path in paths for row in rows(path) for text in strings(row)}
+
+
 def main():
     """Write the texts, one a line, and print how many each source gave."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,10 +57,7 @@ def main():
     parser.add_argument("output", type=Path, help="where to write the texts")
     args = parser.parse_args()
 
-    held_out = set()
-    for path in sorted(args.datasets.rglob("*.*")):
-        if any(part in path.name for part in HELD_OUT):
-            held_out.update(text for row in rows(path) for text in strings(row))
+    held_out = held_out_texts(args.datasets)
     kept = {}
     for folder, names, fields in SOURCES:
         before = len(kept)

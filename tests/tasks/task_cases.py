@@ -13,7 +13,7 @@ from bert4keras2.models import build_transformer_model
 from bert4keras2.tokenizers import save_vocab
 
 # Heads that differ in what NumPy does of their outputs alone, or in nothing that a backend computes.
-once = pytest.mark.eager  # what differs is the same on all backends: one runs it
+once = pytest.mark.eager
 
 FOOD, HEALTH = "火锅汤底太咸米饭面条", "感冒发烧头痛咳嗽医生"
 OTHER = "这家店的很今天我去了和人地点北京上海小明老师在呢吗？，。abc"

@@ -14,7 +14,7 @@ import numpy as np
 from bert4keras2.checkpoints.conversion.configuration import config_for
 from bert4keras2.checkpoints.conversion.plan import Piece, Plan, equal, plan_for, value
 from bert4keras2.checkpoints.conversion.targets import publish, refuse_existing, staging, target_for
-from bert4keras2.checkpoints.folder import companions, find_checkpoint, find_config, find_weights
+from bert4keras2.checkpoints.folder import GENERATOR, companions, find_checkpoint, find_config, find_weights
 from bert4keras2.checkpoints.formats.reader import Reader
 from bert4keras2.checkpoints.formats.safetensors import write_safetensors
 from bert4keras2.checkpoints.formats.tensorflow_write import write_tensorflow
@@ -36,7 +36,6 @@ __all__ = ["Conversion", "convert"]
 TARGETS = ("tensorflow", "huggingface")
 CONFIG_NAMES = {"tensorflow": "bert_config.json", "huggingface": "config.json"}
 DTYPES = ("float32", "float16", "bfloat16")
-GENERATOR = "generator.json"  # of `Generator.save`: which tokens end a text, what the model was built for
 
 
 @dataclass

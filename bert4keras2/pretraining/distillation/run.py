@@ -58,7 +58,7 @@ def distill(config: DistillationConfig) -> Result:
         "rate, decay": f"{config.learning_rate:g}, {config.weight_decay:g}",
         "precision, seed": f"{config.precision}, {config.seed}",
     }
-    return save_model(config, student, config.student, made, history, progress)
+    return save_model(config, student, made, history, progress)
 
 
 def _objective(config: DistillationConfig, tokenizer: Any, shards: Any, path: str, student: Any) -> Objective:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bert4keras2.checkpoints.finding.resolve import resolve
-from bert4keras2.checkpoints.folder import find_checkpoint, find_config
+from bert4keras2.checkpoints.folder import GENERATOR, find_checkpoint, find_config
 from bert4keras2.decoders import Generator
-from bert4keras2.decoders.saving import FILE as GENERATOR
 from bert4keras2.embeddings import SentenceEncoder
 from bert4keras2.embeddings.modules import MODULES
 from bert4keras2.errors import CheckpointFormatError, CheckpointMismatchError, CheckpointNotFoundError
