@@ -50,7 +50,7 @@ def as_large(vocabulary: int, wanted: int, options: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Train each model, print the table and write the figures."""
-    options = arguments(__doc__, length=128, steps=2000, seeds=[0], count=128, models=[""])
+    options = arguments(__doc__, length=128, steps=2000, seeds=[0, 1, 2], count=128, models=[""])
     data = Characters(read_characters(options.texts))
     sizes = {"max_position": options.length}
     wanted = build(data.size, **sizes).count_params()

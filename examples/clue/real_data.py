@@ -43,7 +43,7 @@ def run(name, args, seed):
     task = kind.from_checkpoint(args.checkpoint, **options)
     start = time.perf_counter()
     rates = {"learning_rate": args.learning_rate, "head_rate": args.head_rate}
-    task.fit(train, epochs=args.epochs or epochs, batch_size=32, verbose=2, **rates)
+    task.fit(train, epochs=args.epochs or epochs, batch_size=args.batch_size, verbose=2, **rates)
     seconds = time.perf_counter() - start
     metrics = task.evaluate(test, progress=False).metrics
     line = {"task": name, "checkpoint": Path(args.checkpoint).name, "seed": seed, "metrics": metrics}
@@ -83,6 +83,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=1, help="runs of each task (default: 1)")
     parser.add_argument("--rows", type=int, help="rows to train on")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, help="(default: a usual one for the model's width)")
     parser.add_argument("--head-rate", type=float, help="what multiplies it for the head (default: the task's)")
     parser.add_argument("--precision", default="float32", help="policy of Keras, such as mixed_bfloat16")
