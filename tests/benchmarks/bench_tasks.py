@@ -1,13 +1,15 @@
 """Tasks beside the bare model, and beside transformers with PyTorch: the same encoder, rows, batches and rates.
 
-    KERAS_BACKEND=tensorflow python tests/benchmarks/bench_tasks.py predict --checkpoint FOLDER --texts FILE
+    KERAS_BACKEND=tensorflow python tests/benchmarks/bench_tasks.py predict --texts FILE --data DATASETS
     KERAS_BACKEND=torch python tests/benchmarks/bench_tasks.py fit --checkpoint FOLDER --train FILE --test FILE
 
-`predict`: `TextClassifier.predict` of 10,000 texts of mixed length, tokenization and objects included, over the
-compiled model on the same batches of ids. `fit`: accuracy and seconds of an epoch of `TextClassifier.fit`, and of a
-loop of PyTorch over transformers' model of the same folder with the same head, with AdamW, a linear schedule, dropout,
-rows sorted into batches of similar length and padded to their longest; their texts are tokenized beforehand, by our
-tokenizer, outside of what is timed. Rounds take turns; ratios are taken round by round.
+`predict`: what each task's `predict` of texts of mixed length takes, tokenization, answers and progress bar included,
+over the compiled model on the same batches of ids: of 10,000 texts, or fewer where a text takes several rows. Taggers,
+readers and choosers are trained a little before (on CLUE's files in DATASETS). `fit`: accuracy and seconds of an epoch
+of `TextClassifier.fit`, and of a loop of PyTorch over transformers' model of the same folder with the same head, with
+AdamW, a linear schedule, dropout, rows sorted into batches of similar length and padded to their longest; their texts
+are tokenized beforehand, by our tokenizer, outside of what is timed. Rounds take turns; ratios are taken round by
+round.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import os
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,7 +26,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from bert4keras2.tasks import TextClassifier, read_rows
+from bert4keras2.clue import get_task
+from bert4keras2.tasks import EntityTagger, MultipleChoice, SpanReader, TextClassifier, TextMatcher, read_rows
+
+HEADS = ("crf", "global_pointer", "efficient_global_pointer")  # of taggers
+TASKS = ("classifier", *HEADS, "matcher", "choice", "reader")
+SLOWER = {"reader": 5, "choice": 5, "matcher": 2}  # rows of the model that a text comes to, about
 
 
 def timed(function: Any) -> tuple[float, Any]:
@@ -33,31 +41,84 @@ def timed(function: Any) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+class Recorded:
+    """What a task calls its model by, and the batches that it was called with."""
+
+    def __init__(self, run: Any):
+        self.run, self.by_shape, self.batches = run, run.by_shape, []
+
+    def __call__(self, arrays: Any) -> Any:
+        self.batches.append(arrays)
+        return self.run(arrays)
+
+
+def trained(name: str, options: argparse.Namespace) -> Any:
+    """Return a task that has learnt a little: what it answers costs as much as usual answers do."""
+    folder, common = options.data / "clue", {"prefix": options.prefix}
+    if name == "classifier":
+        return TextClassifier.from_checkpoint(options.checkpoint, labels=["0", "1"], pooling="mean", **common)
+    if name in HEADS:
+        rows = [(row.text, list(row.spans)) for row in get_task("cluener").load(folder / "cluener", "train")]
+        task = EntityTagger.from_checkpoint(options.checkpoint, head=name, **common)
+    elif name == "reader":
+        rows = get_task("cmrc2018").read(folder / "cmrc2018" / "cmrc2018_trial.json")
+        rows = [(row.context, row.question, [one.text for one in row.answers]) for row in rows if row.question.strip()]
+        task = SpanReader.from_checkpoint(options.checkpoint, maxlen=384, **common)
+    elif name == "choice":
+        rows = get_task("c3").read(folder / "c3" / "c3-d-dev.json")
+        rows = [("\n".join(row.passage), row.question, list(row.choices), row.answer) for row in rows]
+        task = MultipleChoice.from_checkpoint(options.checkpoint, maxlen=256, **common)
+    else:
+        return TextMatcher.from_checkpoint(options.checkpoint, **common)
+    task.fit(rows[: options.learn], epochs=3, verbose=0)
+    return task
+
+
+def asked(name: str, texts: list[str], options: argparse.Namespace) -> list[Any]:
+    """Return what a task is asked: texts, pairs of them, or questions about them."""
+    if name == "reader":
+        return [(text, "这段话说的是什么？") for text in texts]
+    if name == "choice":
+        return [(text, "说话的人怎么样？", ["很高兴", "不太满意", "没有说"]) for text in texts]
+    return list(zip(texts, texts[1:] + texts[:1], strict=True)) if name == "matcher" else texts
+
+
 def predict(options: argparse.Namespace) -> None:
-    """Compare predict with the bare model."""
+    """Compare predict of each task with its bare model."""
     rows = [max(map(str, row), key=len) for row in read_rows(options.texts)]
     texts = [rows[number % len(rows)] for number in range(options.count)]
-    task = TextClassifier.from_checkpoint(options.checkpoint, labels=["0", "1"], pooling="mean", prefix=options.prefix)
-    ids, segments = task.encode(texts)
-    batches = [arrays for _, arrays in task._cutter.cut(ids, segments, task.batch_size, task._compiled.by_shape)]
+    print("| task | texts/s | bare model, texts/s | time / bare model |\n| --- | --- | --- | --- |")
+    for name in options.tasks:
+        task = trained(name, options)
+        given = asked(name, texts[: options.count // SLOWER.get(name, 1)], options)
+        holder = task.encoder if name == "matcher" else task
+        holder._compiled = recorded = Recorded(holder._compiled)
+        task.predict(given)  # all shapes are met once
+        holder._compiled = recorded.run
 
-    def bare() -> None:
-        for arrays in batches:
-            task._compiled(arrays)
+        def bare(run: Any = recorded.run, batches: Any = recorded.batches) -> None:
+            for arrays in batches:
+                run(arrays)
 
-    bare()
-    ratios = []
-    for _ in range(options.rounds):
-        ours, _ = timed(lambda: task.predict(texts, progress=True))
-        theirs, _ = timed(bare)
-        ratios.append(ours / theirs)
-        print(f"predict {ours:.2f} s ({len(texts) / ours:.0f} texts/s), bare model {theirs:.2f} s: {ratios[-1]:.3f}")
-    print(f"median ratio {statistics.median(ratios):.3f} on {keras.backend.backend()}")
+        pairs = []
+        for _ in range(options.rounds):
+            ours, _ = timed(lambda task=task, given=given: task.predict(given, progress=True))
+            pairs.append((ours, timed(bare)[0]))
+        own, alone = (len(given) / statistics.median(side) for side in zip(*pairs, strict=True))
+        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+        print(f"| {name} | {own:.0f} | {alone:.0f} | {ratio:.3f} |", flush=True)
+    print(f"on {keras.backend.backend()}, medians of {options.rounds} rounds")
+
+
+def labelled(path: str, columns: list[str]) -> list[tuple[str, str]]:
+    """Return the (text, label) rows of a file, whose objects have them under two names."""
+    rows = list(read_rows(path))
+    return [(row[columns[0]], str(row[columns[1]])) if isinstance(row, dict) else (row[0], str(row[1])) for row in rows]
 
 
 def fit(options: argparse.Namespace) -> None:
     """Compare fit with transformers."""
-    train, test = ([(text, str(label)) for text, label in read_rows(path)] for path in (options.train, options.test))
+    train, test = (labelled(path, options.columns) for path in (options.train, options.test))
     train, labels = train[: options.rows], sorted({label for _, label in train})
     epochs, size, rate = options.epochs, options.batch_size, options.learning_rate
     result: dict[str, list[tuple[float, float]]] = {"ours": [], "transformers": []}
@@ -165,8 +226,12 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="tiny-zh")
     parser.add_argument("--prefix", default="")
     parser.add_argument("--texts", help="file of texts, for predict")
+    parser.add_argument("--data", type=Path, help="folder of data sets, for predict")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="some of the tasks, for predict")
+    parser.add_argument("--learn", type=int, default=1000, help="rows that they learn from")
     parser.add_argument("--train", help="rows (text, label), for fit")
     parser.add_argument("--test")
+    parser.add_argument("--columns", nargs=2, default=["sentence", "label"], help="of JSON files: text and label")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--maxlen", type=int, default=128)
