@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from bert4keras2.decoders.faster.weights import check_weights, matrices_of
-from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, extend, prefill, repeat
+from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, extend, own, prefill, repeat
 from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
 from bert4keras2.functional.narrow import NarrowMatrices, narrowed
@@ -265,7 +265,7 @@ class Engine:
 def loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
     """Run step while unfinished on a state of nested tuples and dicts, as one loop of the backend."""
     if keras.backend.backend() == "torch":
-        return python_loop(unfinished, step, state)
+        return python_loop(unfinished, step, own(state))
 
     def packed(values: Any) -> Any:
         return tree.pack_sequence_as(state, list(values))

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from keras import ops, tree
 
+from bert4keras2.functional.head_axes import writable
 from bert4keras2.layers import padding_mask
 from bert4keras2.models.transformer import Context
 
-__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "extend", "prefill", "reorder", "repeat"]
+__all__ = ["Cache", "Memory", "absent", "advance", "capacity", "extend", "own", "prefill", "reorder", "repeat"]
 
 # Shape legend: R rows, P padded prompt length, N capacity for new tokens, L = P + N, S length of an encoder's output,
 # H heads, D head size, C width, V vocabulary, T tokens of one step.
@@ -176,6 +177,17 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any, 
     return logits, cache._replace(attention=attention, after=after)
 
 
+def own(state: Any) -> Any:
+    """Return a loop's state with caches of its own, which on PyTorch steps then write into instead of copying them."""
+    if isinstance(state, Cache):
+        pairs = state.attention.items()
+        return state._replace(attention={k: v if isinstance(v, dict) else tuple(map(writable, v)) for k, v in pairs})
+    if not isinstance(state, tuple):
+        return state
+    parts = map(own, state)
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+
+
 def repeat(cache: Cache, count: int) -> Cache:
     """Return a cache whose rows stand `count` times in a row, for samples or beams of one prompt."""
     if count == 1:
@@ -188,5 +200,5 @@ def reorder(cache: Cache, rows: Any) -> Cache:
 
     Rows go on from rows of the same prompt, so what they know of prompt and encoder stays.
     """
-    attention = tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), cache.attention)
+    attention = tree.map_structure(lambda tensor: writable(ops.take(tensor, rows, axis=0), True), cache.attention)
     return cache._replace(attention=attention, after=ops.take(cache.after, rows, axis=0))

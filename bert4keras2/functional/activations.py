@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from bert4keras2.families.activation_names import resolve_activation, set_gelu
+from bert4keras2.functional.functions import is_torch_tensor
 from bert4keras2.functional.registry import register
 
 __all__ = ["gelu_erf", "gelu_tanh", "get_activation", "leaky_relu", "set_gelu", "swish", "resolve_activation"]
@@ -17,13 +18,21 @@ __all__ = ["gelu_erf", "gelu_tanh", "get_activation", "leaky_relu", "set_gelu", 
 @register
 def gelu_erf(x):
     """Return the exact Gaussian error linear unit of `x` (Hendrycks & Gimpel, arXiv:1606.08415)."""
-    return ops.gelu(x, approximate=False)
+    return _gelu(x, approximate=False)
 
 
 @register
 def gelu_tanh(x):
     """Return the tanh approximation of the Gaussian error linear unit of `x` (arXiv:1606.08415)."""
-    return ops.gelu(x, approximate=True)
+    return _gelu(x, approximate=True)
+
+
+def _gelu(x, approximate: bool):
+    if is_torch_tensor(x):  # Keras looks through arguments first, which takes longer than this does for one token
+        from torch.nn.functional import gelu
+
+        return gelu(x, approximate="tanh" if approximate else "none")
+    return ops.gelu(x, approximate=approximate)
 
 
 @register

@@ -11,7 +11,10 @@ from keras import ops
 
 from bert4keras2.functional.functions import is_torch_tensor, most_negative
 
-__all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads"]
+__all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads", "writable"]
+
+# Set on tensors of PyTorch.
+WRITABLE = "bert4keras2_writable"
 
 
 def split_heads(x: Any, heads: int, size: int) -> Any:
@@ -41,18 +44,34 @@ def cut(x: Any, *sizes: int) -> Any:
 
 
 def put_at(kept: Any, new: Any, index: Any) -> Any:
-    """Return keys or values (B, H, S, D) with others (B, H, T, D) in the places from an index on."""
+    """Return keys or values (B, H, S, D) with others (B, H, T, D) in the places from an index on.
+
+    On PyTorch, what `writable` returned is written into and returned itself.
+    """
     if not is_torch_tensor(kept) or not is_torch_tensor(new):
         return ops.slice_update(kept, (0, 0, index, 0), ops.cast(new, kept.dtype))
-    kept, count = kept.clone(), new.shape[2]
+    kept, count = kept if getattr(kept, WRITABLE, False) else kept.clone(), new.shape[2]
     if kept.device.type == "cpu" or isinstance(index, int):
-        kept[:, :, int(index) : int(index) + count] = new
+        kept.narrow(2, int(index), count).copy_(new)
         return kept
     import torch
 
     # Whoever asks for the index waits for all that a GPU has under way.
     places = index + torch.arange(count, device=kept.device)
     return kept.index_copy_(2, places, new.to(kept.dtype))
+
+
+def writable(kept: Any, fresh: bool = False) -> Any:
+    """Return keys or values that `put_at` may write into: a loop over tokens would copy all of them for each one.
+
+    Args:
+        kept: (B, H, S, D).
+        fresh: whether nobody else has them; a copy is made if not.
+    """
+    if is_torch_tensor(kept):  # elsewhere a compiled loop does so by itself
+        kept = kept if fresh else kept.clone()
+        setattr(kept, WRITABLE, True)
+    return kept
 
 
 def by_heads(x: Any) -> Any:

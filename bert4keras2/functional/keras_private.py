@@ -131,12 +131,8 @@ def with_torch_mask(tensor: Any, mask: Any) -> Any:
 
 
 def asks_for_more(layer: Any) -> bool:
-    """Whether a call of a layer has to do more than its class' `call`: recomputation, quantization, regularizers."""
-    return bool(
-        getattr(layer, "_remat_mode", None)
-        or layer.activity_regularizer is not None
-        or getattr(layer, "quantization_mode", None) is not None
-    )
+    """Whether a call of a layer has to do more than its class' `call`: recomputation, regularizers."""
+    return getattr(layer, "_remat_mode", None) is not None or layer.activity_regularizer is not None
 
 
 def variables_are_cast() -> bool:
@@ -353,6 +349,13 @@ def seed_draws(seed: int) -> None:
 
     set_global_attribute("global_random_seed", seed)
     set_global_attribute("global_seed_generator", None)
+
+
+def training_now() -> Any:
+    """Return what the call around this one was told of training; None if there is none, or nothing was said."""
+    from keras.src.backend.common.global_state import get_global_attribute
+
+    return getattr(get_global_attribute("current_call_ctx"), "training", None)
 
 
 def in_stateless_scope() -> bool:

@@ -139,13 +139,13 @@ def write_cache(cache, key, value, index):
     return tuple(put_at(old, x, index) for old, x in zip(cache, new, strict=True))
 
 
-def hangs_on_arguments(layer, kwargs) -> bool:
+def hangs_on_arguments(kwargs) -> bool:
     """Return whether what an attention layer makes of x hangs on these arguments alone, all of which are usual ones.
 
-    Without dropout nothing hangs on training, and where a mask or keys are given, nothing on Keras' masks.
+    Where a mask or keys are given, nothing hangs on Keras' masks.
     """
     seen = kwargs.get("attention_mask") is not None or bool(kwargs.get("cache"))
-    return seen and not layer.attention_dropout and kwargs.keys() <= DIRECT
+    return seen and kwargs.keys() <= DIRECT
 
 
 @register
@@ -166,10 +166,10 @@ class MultiHeadAttention(Extensible):
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
-    direct_call = True
+    direct_call, direct_training = True, True
 
     def called_directly(self, args, kwargs):
-        usual = not self.return_attention_scores and hangs_on_arguments(self, kwargs)
+        usual = not self.return_attention_scores and hangs_on_arguments(kwargs)
         return usual and super().called_directly(args, {})
 
     def __init__(

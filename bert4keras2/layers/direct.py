@@ -16,24 +16,29 @@ from bert4keras2.functional.narrow import narrow_product
 
 __all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
 
+# Asked once: what stands here runs hundreds of times for each token.
+ON_TORCH = keras.backend.backend() == "torch"
+if ON_TORCH:
+    import torch
+
 # Types that layers compute in when they are called directly, casting weights, which are float32, where they use them.
-TYPES = ("float32", "bfloat16", "float16")
+TYPES = {name: getattr(torch, name) if ON_TORCH else None for name in ("float32", "bfloat16", "float16")}
 
 
 def is_plain(tensor: Any, dtype: str) -> bool:
     """Whether a value is a tensor of PyTorch of a type, of no subclass, in code that is run and not traced."""
-    if keras.backend.backend() != "torch":
+    if not ON_TORCH or type(tensor) is not torch.Tensor:
         return False
-    import torch
-
-    return type(tensor) is torch.Tensor and tensor.dtype is getattr(torch, dtype) and not torch.compiler.is_compiling()
+    return tensor.dtype is TYPES.get(dtype) and not torch.compiler.is_compiling()
 
 
 def _is_usual(layer: Any, dtype: str) -> bool:
     """Whether a layer computes what its class says, and nothing is done about it elsewhere."""
+    policy = layer.dtype_policy
     return (
         layer.built
-        and layer.variable_dtype == "float32"
+        and policy.variable_dtype == "float32"
+        and policy.quantization_mode is None
         and "call" not in vars(layer)
         and not keras_private.asks_for_more(layer)
         # Within a model that computes in fewer bits, Keras has variables cast, but not those of a float32 layer.
@@ -46,7 +51,7 @@ class DirectCalls:
 
     #: Not inherited: a subclass may have another `call`.
     direct_call = False
-    #: Whether `call` takes `training`, which then has to be said.
+    #: Whether `call` does something with `training`, which a layer that is called by Keras is told.
     direct_training = False
 
     def called_directly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -59,16 +64,18 @@ class DirectCalls:
         return len(args) == 1 and not kwargs and is_plain(args[0], self.compute_dtype)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if keras.backend.backend() != "torch" or not vars(type(self)).get("direct_call"):
+        if not ON_TORCH or not vars(type(self)).get("direct_call"):
             return super().__call__(*args, **kwargs)
         dtype = self.compute_dtype
-        given = {name: value for name, value in kwargs.items() if name != "training"}
+        given = {name: value for name, value in kwargs.items() if name != "training"} if kwargs else {}
         if dtype not in TYPES or not self.called_directly(args, given) or not _is_usual(self, dtype):
             return super().__call__(*args, **kwargs)
         if self.direct_training:
-            if not isinstance(kwargs.get("training"), bool):  # Keras looks for it in the call around this one
+            training = kwargs.get("training")
+            training = keras_private.training_now() if training is None else training
+            if training is not None and not isinstance(training, bool):
                 return super().__call__(*args, **kwargs)
-            given = kwargs
+            given["training"] = bool(training)
         output = self.call(*args, **given)
         inputs = args[0]
         several = isinstance(inputs, list | tuple)
@@ -84,11 +91,9 @@ class InnerDense(keras.layers.Dense):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         dtype = self.compute_dtype
-        usual = keras.backend.backend() == "torch" and not args and not kwargs and is_plain(inputs, dtype)
+        usual = not args and not kwargs and is_plain(inputs, dtype)
         if not usual or self.lora_enabled or not _is_usual(self, dtype):
             return super().__call__(inputs, *args, **kwargs)
-        import torch
-
         narrow = narrow_product(self, inputs)
         if narrow is not None:
             output = narrow if self.bias is None else narrow + self.bias.value.to(inputs.dtype)

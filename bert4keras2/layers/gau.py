@@ -49,10 +49,10 @@ class GatedAttentionUnit(Extensible):
         key_norm: divide keys by their length instead of scores by a root (Su Jianlin, kexue.fm/archives/9859).
     """
 
-    direct_call = True
+    direct_call, direct_training = True, True
 
     def called_directly(self, args, kwargs):
-        return hangs_on_arguments(self, kwargs) and super().called_directly(args, {})
+        return hangs_on_arguments(kwargs) and super().called_directly(args, {})
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bert4keras2.backend import Model
+from bert4keras2.decoders import Generator
 from bert4keras2.functional import keras_private
 from bert4keras2.layers import Add, Dropout, FeedForward, LayerNormalization
 from bert4keras2.layers.direct import DirectCalls
@@ -102,14 +103,38 @@ def test_what_is_changed_elsewhere_is_called(counted):
 
 
 def test_dropout_is_told_whether_a_model_learns(counted):
-    """Said, it is called directly; unsaid, Keras looks for it; masks flow through it in all cases."""
+    """Unsaid, what the layer around it was told counts, and nothing is dropped without one; masks flow through."""
     layer = Dropout(0.5)
     x = keras_private.with_torch_mask(keras.ops.ones((2, 3, 8)), keras.ops.ones((2, 3), "bool"))
+    dropped, kept, alone = layer(x, training=True), layer(x, training=False), layer(x)
+    assert not counted and (values(dropped) == 0).any() and (values(kept) == 1).all() and (values(alone) == 1).all()
+    assert all(keras_private.mask_of(output) is not None for output in (dropped, kept, alone))
+
+    class Around(keras.layers.Layer):
+        def call(self, inputs):
+            return layer(inputs)
+
+    around = Around()
+    around.supports_masking = True
+    assert (values(around(x, training=True)) == 0).any() and (values(around(x)) == 1).all()
+    assert counted == [around, around]
+    # A tensor, as a script's own loop may have it, is left to Keras.
+    assert (values(layer(x, training=keras.ops.ones((), "bool"))) == 0).any() and counted[-1] is layer
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gau_alpha"])
+def test_a_token_of_a_model_with_dropout_is_generated_directly(counted, family):
+    sizes = {"vocab_size": 30, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24}
+    rates = {"dropout_rate": 0.1, "attention_dropout_rate": 0.1}
+    model = build_transformer_model(**sizes, **rates, model=family, application="lm", num_hidden_layers=4)
+    generator = Generator(model, end_id=None)
     counted.clear()
-    dropped, kept = layer(x, training=True), layer(x, training=False)
-    assert not counted and (values(dropped) == 0).any() and (values(kept) == 1).all()
-    assert (values(layer(x)) == 1).all() and counted == [layer]
-    assert all(keras_private.mask_of(output) is not None for output in (dropped, kept, layer(x)))
+    generator.generate([[5, 6]], 1)
+    start = len(counted)
+    generator.generate([[5, 6]], 9)
+    tables = {type(layer).__name__ for layer in counted}
+    # The table of tokens, its scores, and positions, rotary ones of queries and of keys: not one in each block.
+    assert len(counted) - 2 * start <= 4 * 8, tables
 
 
 class Mixed(keras.layers.Layer):
