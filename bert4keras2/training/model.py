@@ -36,6 +36,8 @@ __all__ = ["Model", "Sequential", "TrainingMethods"]
 KERAS_SUFFIX = ".weights.h5"
 # Whether a loop of Keras (fit, predict...) runs in this thread.
 _IN_LOOP: ContextVar[bool] = ContextVar("in_loop", default=False)
+# (a model, its trainable weights), while Keras makes a step of it.
+_IN_STEP: ContextVar[tuple[Any, list[Any]]] = ContextVar("in_step", default=(None, []))  # noqa: B039 (not changed)
 
 
 class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
@@ -193,7 +195,19 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
         """Train as keras.Model.train_step does; on JAX the logs also show what layers report by `add_metric`."""
         if self.loss_transforms:
             return self._reported(train_with_transforms(self, self.loss_transforms, *args))
-        return self._reported(super().train_step(*args))
+        if keras.backend.backend() != "torch":
+            return self._reported(super().train_step(*args))
+        token = _IN_STEP.set((self, super().trainable_weights))
+        try:
+            return super().train_step(*args)
+        finally:
+            _IN_STEP.reset(token)
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The variables that learn; in a step of PyTorch, where Keras asks three times, the layers are asked once."""
+        model, weights = _IN_STEP.get()
+        return list(weights) if model is self else super().trainable_weights
 
     @property
     def loss_transforms(self) -> list[LossTransform]:

@@ -262,3 +262,25 @@ def test_frozen_layers_stay():
     changed = {v.path for v in model.weights if not np.array_equal(before[v.path], ops.convert_to_numpy(v))}
     assert not any(path.startswith(("Embedding", "Transformer-0")) for path in changed)
     assert any(path.startswith("Transformer-1") for path in changed)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="steps of other backends are compiled")
+def test_a_step_asks_layers_once(monkeypatch):
+    """What learns is looked up once in each step, so that a layer that is frozen between two steps stays."""
+    model, asked = classifier(num_attention_heads=1), []
+    found = real_keras.Model.trainable_weights.fget
+    monkeypatch.setattr(real_keras.Model, "trainable_weights", property(lambda self: asked.append(self) or found(self)))
+    model.compile(Adam(1e-2), "sparse_categorical_crossentropy")
+    x, y = samples()
+    model.train_on_batch(x, y)
+    asked.clear()
+    model.train_on_batch(x, y)
+    assert asked.count(model) == 1
+    table = next(layer for layer in model.layers if layer.name.startswith("Embedding-Token"))
+    before = ops.convert_to_numpy(table.embeddings).copy()
+    table.trainable = False
+    model.train_on_batch(x, y)
+    np.testing.assert_array_equal(before, ops.convert_to_numpy(table.embeddings))
+    table.trainable = True
+    model.train_on_batch(x, y)
+    assert not np.array_equal(before, ops.convert_to_numpy(table.embeddings))
