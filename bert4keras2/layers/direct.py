@@ -18,18 +18,17 @@ __all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
 
 # Asked once: what stands here runs hundreds of times for each token.
 ON_TORCH = keras.backend.backend() == "torch"
-if ON_TORCH:
-    import torch
-
 # Types that layers compute in when they are called directly, casting weights, which are float32, where they use them.
-TYPES = {name: getattr(torch, name) if ON_TORCH else None for name in ("float32", "bfloat16", "float16")}
+TYPES = ("float32", "bfloat16", "float16")
 
 
 def is_plain(tensor: Any, dtype: str) -> bool:
     """Whether a value is a tensor of PyTorch of a type, of no subclass, in code that is run and not traced."""
-    if not ON_TORCH or type(tensor) is not torch.Tensor:
+    if not ON_TORCH:
         return False
-    return tensor.dtype is TYPES.get(dtype) and not torch.compiler.is_compiling()
+    import torch
+
+    return type(tensor) is torch.Tensor and tensor.dtype is getattr(torch, dtype) and not torch.compiler.is_compiling()
 
 
 def _is_usual(layer: Any, dtype: str) -> bool:
@@ -94,6 +93,8 @@ class InnerDense(keras.layers.Dense):
         usual = not args and not kwargs and is_plain(inputs, dtype)
         if not usual or self.lora_enabled or not _is_usual(self, dtype):
             return super().__call__(inputs, *args, **kwargs)
+        import torch
+
         narrow = narrow_product(self, inputs)
         if narrow is not None:
             output = narrow if self.bias is None else narrow + self.bias.value.to(inputs.dtype)
