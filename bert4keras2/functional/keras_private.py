@@ -71,6 +71,8 @@ NAMES = {
     "_maybe_symbolic_build": "on TensorFlow, fails to look at a first batch that several processes share",
     "_distribute_strategy": "the strategy that a model was built under, None without one",
     "_symbolic_build": "what creates the variables of losses and metrics for a batch",
+    "_compile_metrics": "the metrics of compile, which create their variables when they first see outputs",
+    "_distributed_dataset": "on TensorFlow, what a loop goes through: what its batches look like, without taking one",
     "_loss_tracker": "the metric behind 'loss' in the logs",
     "_compile_config": "what a model was compiled with: saving to HDF5 takes the optimizer out of it",
     "_jit_compile": "whether XLA was decided upon, which the public property decides when asked",
@@ -234,6 +236,39 @@ def build_for_workers(model: Any, iterator: Any) -> bool:
             model._symbolic_build(data_batch=batch)
         break
     return True
+
+
+def build_metrics_before_tracing(model: Any, iterator: Any, batch: Any, ordered: Callable[..., Any]) -> None:
+    """Create the variables of a model's metrics before TensorFlow traces a step.
+
+    A function whose first trace creates variables is traced once more. Keras lets that happen, which doubles the
+    seconds before the first step; so it is here where a batch's labels have no known rank.
+
+    Args:
+        model: a compiled functional model.
+        iterator: what `fit` or `evaluate` go through, or None.
+        batch: (inputs, labels, sample weights) in place of it.
+        ordered: returns labels as metrics take them, of a model, labels and outputs.
+    """
+    metrics = model._compile_metrics
+    if metrics is None or metrics.built or model._distribute_strategy is not None:
+        return
+    if batch is None:
+        batch = getattr(getattr(iterator, "_distributed_dataset", None), "element_spec", None)
+    parts = batch if isinstance(batch, tuple) else ()
+    labels = parts[1] if len(parts) > 1 else None
+    known = [hasattr(x, "dtype") and getattr(x.shape, "rank", 0) is not None for x in keras.tree.flatten(labels)]
+    if labels is not None and all(known):
+        labels = keras.tree.map_structure(
+            lambda x: keras.KerasTensor(tuple(x.shape), keras.backend.standardize_dtype(x.dtype)), labels
+        )
+        metrics.build(ordered(model, labels, model._outputs_struct), model._outputs_struct)
+
+
+def build_optimizer_before_tracing(model: Any) -> None:
+    """Create the variables of a model's optimizer before TensorFlow traces a step, as for metrics."""
+    if model.optimizer is not None and not model.optimizer.built and model._distribute_strategy is None:
+        model.optimizer.build(model.trainable_variables)
 
 
 def begin_with_epoch(model: Any, epoch: int | None) -> None:

@@ -170,7 +170,7 @@ class MultipleChoice(Task):
         """Return what is right of rows that `read` returned."""
         texts, seconds = _sides(rows)
         scores = np.empty(len(texts), "float64")
-        for numbers, output in self.outputs(texts, seconds, progress):
+        for numbers, output, _ in self.outputs(texts, seconds, progress):
             scores[numbers] = output[:, 0]
         result, start = [], 0
         for row in rows:

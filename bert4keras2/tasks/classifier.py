@@ -229,7 +229,7 @@ class TextClassifier(Task):
     ) -> np.ndarray:
         """Return the model's (N, labels) float32 output for texts, in their order; `packed` as of `predict`."""
         found = np.empty((len(texts), len(self.labels or ())), "float32")
-        for rows, output in self.outputs(texts, seconds, progress, self._packed if packed else None):
+        for rows, output, _ in self.outputs(texts, seconds, progress, self._packed if packed else None):
             found[rows] = output
         return found
 

@@ -216,7 +216,7 @@ class ConditionalClassifier(Task):
             rows = np.flatnonzero(of == task)
             self._cutter.task = int(task)
             own = None if seconds is None else [seconds[i] for i in rows]
-            for part, output in self.outputs([texts[i] for i in rows], own, progress):
+            for part, output, _ in self.outputs([texts[i] for i in rows], own, progress):
                 found[rows[part]] = output
         return found
 

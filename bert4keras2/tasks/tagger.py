@@ -267,8 +267,8 @@ class EntityTagger(Task):
         pieces = self.pieces(texts)
         parts = [piece.text for piece in pieces]
         decode = self._spans_of_pointer if self.points else self._spans_of_tags
-        for rows, output in self.outputs(parts, progress=progress):
-            for number, entities in decode(rows, output, threshold, parts):
+        for rows, output, lengths in self.outputs(parts, progress=progress):
+            for number, entities in decode(rows, output, lengths, threshold, parts):
                 row, start, _ = pieces[number]
                 found[row] += [
                     entity._replace(start=entity.start + start, end=entity.end + start) for entity in entities
@@ -282,36 +282,41 @@ class EntityTagger(Task):
         inputs = [values_of(trimmed(row, ("text",)), rows.where(i), (("text",),)) for i, row in enumerate(rows)]
         return inputs, self.predict([check_text(x["text"], rows.where(i)) for i, x in enumerate(inputs)], **options)
 
-    def _spans_of_pointer(self, rows: np.ndarray, scores: np.ndarray, threshold: float, texts: list[str]) -> Any:
+    def _spans_of_pointer(
+        self, rows: np.ndarray, scores: np.ndarray, lengths: np.ndarray, threshold: float, texts: list[str]
+    ) -> Any:
         """Yield (number, entities) of (B, types, T, T) scores, for texts that have some."""
         least = np.log(threshold / (1 - threshold)) if 0 < threshold < 1 else (-1e29 if threshold <= 0 else np.inf)
-        places = np.argwhere(scores > least)
-        values = scores[tuple(places.T)]
+        found = np.flatnonzero(scores > least)  # argwhere takes several times as long
+        values = scores.reshape(-1)[found]
+        places = np.stack(np.unravel_index(found, scores.shape), 1)
         for row, part in _by_row(places[:, 0]):
             offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
             own = zip(places[part, 1:].tolist(), values[part].tolist(), strict=True)
             spans = [((first, last), self.labels[kind], score) for (kind, first, last), score in own]
             yield rows[row], self._entities(texts[rows[row]], offsets, spans)
 
-    def _spans_of_tags(self, rows: np.ndarray, scores: np.ndarray, threshold: float, texts: list[str]) -> Any:
+    def _spans_of_tags(
+        self, rows: np.ndarray, scores: np.ndarray, lengths: np.ndarray, threshold: float, texts: list[str]
+    ) -> Any:
         """Yield (number, entities) of (B, T, tags) scores, for texts that have some."""
-        ids, _ = self.encode([texts[row] for row in rows])
-        lengths = self._cutter.lengths(ids)
-        if self.head == "crf":
-            trans = self._transitions()
-            tags, sure = viterbi(scores, lengths, trans), forward_backward(scores, lengths, trans)
-        else:
-            tags = scores.argmax(-1)
-            exps = np.exp(scores - scores.max(-1, keepdims=True))
-            sure = exps / exps.sum(-1, keepdims=True)
-        chosen = np.take_along_axis(sure, tags[..., None], -1)[..., 0]
-        for row, length in enumerate(lengths):
-            first, last = self._inside(int(length))
-            spans = [(a + first, b + first, kind) for a, b, kind in self.scheme.decode(tags[row, first:last].tolist())]
-            if spans:
-                offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
-                own = [((a, b), kind, _logit(float(chosen[row, a : b + 1].mean()))) for a, b, kind in spans]
-                yield rows[row], self._entities(texts[rows[row]], offsets, own)
+        chain = self._transitions() if self.head == "crf" else None
+        tags = scores.argmax(-1) if chain is None else viterbi(scores, lengths, chain)
+        spans = {}
+        for row, length in enumerate(lengths.tolist()):
+            first, last = self._inside(length)
+            found = self.scheme.decode(tags[row, first:last].tolist())
+            if found:
+                spans[row] = [(a + first, b + first, kind) for a, b, kind in found]
+        if not spans:
+            return
+        some = list(spans)
+        sure = _softmax(scores[some]) if chain is None else forward_backward(scores[some], lengths[some], chain)
+        chosen = np.take_along_axis(sure, tags[some][..., None], -1)[..., 0]
+        for row, own in zip(some, chosen, strict=True):
+            offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
+            parts = [((a, b), kind, _logit(float(own[a : b + 1].mean()))) for a, b, kind in spans[row]]
+            yield rows[row], self._entities(texts[rows[row]], offsets, parts)
 
     def _inside(self, length: int) -> tuple[int, int]:
         """Return where the tokens between the special ones begin and end in a sequence of a length."""
@@ -356,6 +361,11 @@ class EntityTagger(Task):
         if self.has_class("Token-Classifier"):
             keys["architectures"] = self.class_name("ForTokenClassification")
         return keys
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    exps = np.exp(scores - scores.max(-1, keepdims=True))
+    return exps / exps.sum(-1, keepdims=True)
 
 
 def _logit(share: float) -> float:

@@ -250,8 +250,8 @@ class Task(TaskFolders, ABC):
 
     def outputs(
         self, texts: list[str], seconds: list[str] | None = None, progress: bool | None = None, packed: Any = None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (row numbers, the model's outputs for them) of texts, in batches of similar length.
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield (row numbers, the model's outputs for them, their lengths in tokens), in batches of similar length.
 
         Args:
             texts: N texts.
@@ -264,8 +264,9 @@ class Task(TaskFolders, ABC):
             for start in range(0, len(texts), WINDOW):
                 part = slice(start, start + WINDOW)
                 ids, segments = self.encode(texts[part], None if seconds is None else seconds[part])
+                lengths = self._cutter.lengths(ids)
                 for rows, found in self._found(ids, segments) if packed is None else packed.vectors(ids, segments):
-                    yield start + rows, found
+                    yield start + rows, found, lengths[rows]
                     advance(len(rows))
 
     def _found(self, ids: np.ndarray, segments: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -25,7 +25,7 @@ from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.graph_runs import PlannedRuns
 from bert4keras2.training.jax_steps import LastingValues
-from bert4keras2.training.keras2_methods import ClassicMethods
+from bert4keras2.training.keras2_methods import ClassicMethods, targets_in_order
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.rates import name_rate
 from bert4keras2.training.recompute import recompute_layers
@@ -188,6 +188,20 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if not keras_private.build_for_workers(self, iterator):
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+            if keras.backend.backend() == "tensorflow" and self._makes_usual_steps():
+                keras_private.build_metrics_before_tracing(self, iterator, data_batch, targets_in_order)
+
+    def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
+        """Make what `fit` runs for a step, as keras.Model.make_train_function does."""
+        if keras.backend.backend() == "tensorflow" and self._makes_usual_steps():
+            keras_private.build_optimizer_before_tracing(self)
+        return super().make_train_function(*args, **kwargs)
+
+    def _makes_usual_steps(self) -> bool:
+        """Whether a step of this functional model is Keras' or ours, so that what it creates is known beforehand."""
+        own = (getattr(type(self), name) for name in ("train_step", "test_step", "compute_metrics"))
+        usual = (TrainingMethods.train_step, TrainingMethods.test_step, TrainingMethods.compute_metrics)
+        return self.built and keras_private.is_functional(self) and all(x is y for x, y in zip(own, usual, strict=True))
 
     # -- steps -----------------------------------------------------------------------------------------------
 

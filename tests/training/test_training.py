@@ -14,6 +14,7 @@ from bert4keras2.backend import Model, keras, set_seed
 from bert4keras2.models import build_transformer_model
 from bert4keras2.optimizers import Adam
 from bert4keras2.snippets import DataGenerator, sequence_padding
+from bert4keras2.training.model import TrainingMethods
 
 pytestmark = [pytest.mark.backend, pytest.mark.filterwarnings("ignore:.*shuffle=True.*")]
 BACKEND = real_keras.backend.backend()
@@ -284,3 +285,16 @@ def test_a_step_asks_layers_once(monkeypatch):
     table.trainable = True
     model.train_on_batch(x, y)
     assert not np.array_equal(before, ops.convert_to_numpy(table.embeddings))
+
+
+@pytest.mark.skipif(not TF, reason="TensorFlow alone traces so")
+@pytest.mark.parametrize("metrics", [None, ["accuracy"]], ids=["no metrics", "metrics"])
+def test_a_step_is_traced_once(monkeypatch, metrics):
+    """Variables that are created in the first trace, as Keras lets them be, would cost a second one."""
+    model, traces, step = classifier(), [], TrainingMethods.train_step
+    monkeypatch.setattr(TrainingMethods, "train_step", lambda self, data: traces.append(self) or step(self, data))
+    model.compile(Adam(1e-3), "sparse_categorical_crossentropy", metrics=metrics)
+    x, y = samples()
+    model.fit(x, y, batch_size=4, verbose=0)
+    model.train_on_batch([part[:4] for part in x], y[:4])
+    assert len(traces) == 2, "one of fit, and one of train_on_batch, whose batches have known shapes"

@@ -101,20 +101,17 @@ def viterbi(scores: np.ndarray, lengths: np.ndarray, trans: np.ndarray) -> np.nd
     """
     rows, size, labels = scores.shape
     scores = _real(scores, lengths)
-    best = scores[:, 0]
-    came = np.zeros((size, rows, labels), "int64")
+    best, totals = np.empty((size, rows, labels)), np.empty((labels, rows, labels))
+    best[0] = scores[:, 0]
     for place in range(1, size):
-        totals = best[:, :, None] + trans[None]
-        came[place] = totals.argmax(1)
-        after = totals.max(1) + scores[:, place]
-        inside = (place < lengths)[:, None]
-        # Behind the end, each label was reached from itself.
-        came[place] = np.where(inside, came[place], np.arange(labels))
-        best = np.where(inside, after, best)
-    found = np.zeros((rows, size), "int64")
-    found[:, -1] = best.argmax(1)
+        np.add(best[place - 1].T[..., None], trans[:, None], out=totals)  # (from, row, to)
+        np.add(totals.max(0), scores[:, place], out=best[place])
+    # From which label the best one was reached is asked on the way back, of that one alone.
+    found, last = np.zeros((rows, size), "int64"), np.asarray(lengths) - 1
+    found[np.arange(rows), last] = best[last, np.arange(rows)].argmax(-1)
     for place in range(size - 1, 0, -1):
-        found[:, place - 1] = np.take_along_axis(came[place], found[:, place : place + 1], 1)[:, 0]
+        before = (best[place - 1] + trans.T[found[:, place]]).argmax(-1)
+        found[:, place - 1] = np.where(place <= last, before, found[:, place - 1])
     return found
 
 
