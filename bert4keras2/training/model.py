@@ -12,7 +12,7 @@ import keras
 
 from bert4keras2.checkpoints.formats.keras3 import check_hdf5
 from bert4keras2.files import write_beside
-from bert4keras2.functional import keras_private
+from bert4keras2.functional import before_tracing, keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.keras_names import OLD_LOSSES
@@ -189,12 +189,12 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
         if not keras_private.build_for_workers(self, iterator):
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
             if keras.backend.backend() == "tensorflow" and self._makes_usual_steps():
-                keras_private.build_metrics_before_tracing(self, iterator, data_batch, targets_in_order)
+                before_tracing.build_metrics(self, iterator, data_batch, targets_in_order)
 
     def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
         """Make what `fit` runs for a step, as keras.Model.make_train_function does."""
         if keras.backend.backend() == "tensorflow" and self._makes_usual_steps():
-            keras_private.build_optimizer_before_tracing(self)
+            before_tracing.build_optimizer(self)
         return super().make_train_function(*args, **kwargs)
 
     def _makes_usual_steps(self) -> bool:

@@ -53,6 +53,16 @@ def units(folder: str) -> dict:
 
     classifier = new_classifier()
 
+    families = {
+        "RoFormer": {"model": "roformer"},
+        "NEZHA": {"model": "nezha"},
+        "GAU": {"model": "gau_alpha", "num_hidden_layers": 12, "attention_key_size": 64, "intermediate_size": 512},
+    }
+    families = {name: build_transformer_model(SIZES | options) for name, options in families.items()}
+    forwards = {
+        f"forward {name} 16x128": lambda model=model: model.predict_on_batch(x) for name, model in families.items()
+    }
+
     unilm = build_transformer_model(SIZES, application="unilm")
     generator = Generator(unilm, end_id=3)
     prompt = ids[0, :24].tolist()
@@ -75,6 +85,7 @@ def units(folder: str) -> dict:
             SIZES, path.replace("bert_model.ckpt", "model.safetensors")
         ),
         "forward 16x128": lambda: encoder.predict_on_batch(x),
+        **forwards,
         "train 16x128": lambda: classifier.train_on_batch(x, labels),
         "first step": lambda: new_classifier().train_on_batch(x, labels),
         "greedy 32 tokens": lambda: generator.generate([prompt], **long),
