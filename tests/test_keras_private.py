@@ -16,12 +16,6 @@ PACKAGE = Path(bert4keras2.__file__).parent
 PRIVATE = [name for name in keras_private.NAMES if name.startswith("_")]
 # Classes that answer to a private name, and ask their base class by it.
 ALLOWED = {
-    "functional/before_tracing.py": {
-        "_compile_metrics",
-        "_distribute_strategy",
-        "_distributed_dataset",
-        "_outputs_struct",
-    },
     "functional/keras_graphs.py": {
         "_inbound_nodes",
         "_inputs_struct",
@@ -32,6 +26,12 @@ ALLOWED = {
     },
     "optimizers/adam.py": {"_backend_update_step"},
     "optimizers/rules.py": {"_backend_apply_gradients", "_get_variable_index"},
+    "training/before_tracing.py": {
+        "_compile_metrics",
+        "_distribute_strategy",
+        "_distributed_dataset",
+        "_outputs_struct",
+    },
     "training/graph_runs.py": {"_run_through_graph", "_maybe_warn_inputs_struct_mismatch", "_should_torch_compile"},
     "training/jax_steps.py": {"_purge_model_variables", "_jax_state_synced"},
     "training/model.py": {"_maybe_symbolic_build"},

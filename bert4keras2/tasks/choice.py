@@ -12,6 +12,7 @@ from keras.layers import Dense
 from bert4keras2.embeddings.pooling import POOLINGS
 from bert4keras2.metrics import accuracy
 from bert4keras2.settings import check_choice
+from bert4keras2.snippets.arrays import softmax
 from bert4keras2.tasks.heads.losses import choice_crossentropy
 from bert4keras2.tasks.heads.pooled import implied_pooler, pooled
 from bert4keras2.tasks.report import Report
@@ -174,10 +175,8 @@ class MultipleChoice(Task):
             scores[numbers] = output[:, 0]
         result, start = [], 0
         for row in rows:
-            own = scores[start : start + len(row.choices)]
+            own = softmax(scores[start : start + len(row.choices)])
             start += len(row.choices)
-            own = np.exp(own - own.max())
-            own /= own.sum()
             best = int(own.argmax())
             result.append(Choice(best, row.choices[best], float(own[best]), tuple(own.tolist())))
         return result

@@ -15,6 +15,7 @@ from bert4keras2.exporting import ExportedModel
 from bert4keras2.layers import ConditionalRandomField, Dropout, EfficientGlobalPointer, GlobalPointer
 from bert4keras2.metrics import span_f1
 from bert4keras2.settings import check_choice
+from bert4keras2.snippets.arrays import softmax
 from bert4keras2.tasks.heads.losses import span_crossentropy, token_crossentropy
 from bert4keras2.tasks.report import Report, label_table
 from bert4keras2.tasks.rows.entities import EntityRow, entity_row
@@ -311,7 +312,7 @@ class EntityTagger(Task):
         if not spans:
             return
         some = list(spans)
-        sure = _softmax(scores[some]) if chain is None else forward_backward(scores[some], lengths[some], chain)
+        sure = softmax(scores[some]) if chain is None else forward_backward(scores[some], lengths[some], chain)
         chosen = np.take_along_axis(sure, tags[some][..., None], -1)[..., 0]
         for row, own in zip(some, chosen, strict=True):
             offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
@@ -361,11 +362,6 @@ class EntityTagger(Task):
         if self.has_class("Token-Classifier"):
             keys["architectures"] = self.class_name("ForTokenClassification")
         return keys
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    exps = np.exp(scores - scores.max(-1, keepdims=True))
-    return exps / exps.sum(-1, keepdims=True)
 
 
 def _logit(share: float) -> float:

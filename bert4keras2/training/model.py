@@ -12,11 +12,12 @@ import keras
 
 from bert4keras2.checkpoints.formats.keras3 import check_hdf5
 from bert4keras2.files import write_beside
-from bert4keras2.functional import before_tracing, keras_private
+from bert4keras2.functional import keras_private
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.keras_names import OLD_LOSSES
 from bert4keras2.layers.running_means import refresh_logs
+from bert4keras2.training import before_tracing
 from bert4keras2.training.callbacks import find_keeper, help_monitors, put_averages_first
 from bert4keras2.training.direct import few_batches, predict_batches
 from bert4keras2.training.display import show_once
@@ -25,7 +26,7 @@ from bert4keras2.training.feeding import Feeding, by_name
 from bert4keras2.training.function_metrics import wrap_functions
 from bert4keras2.training.graph_runs import PlannedRuns
 from bert4keras2.training.jax_steps import LastingValues
-from bert4keras2.training.keras2_methods import ClassicMethods, targets_in_order
+from bert4keras2.training.keras2_methods import ClassicMethods
 from bert4keras2.training.layer_methods import bind_methods, name_methods
 from bert4keras2.training.rates import name_rate
 from bert4keras2.training.recompute import recompute_layers
@@ -188,20 +189,20 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if not keras_private.build_for_workers(self, iterator):
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
-            if keras.backend.backend() == "tensorflow" and self._makes_usual_steps():
-                before_tracing.build_metrics(self, iterator, data_batch, targets_in_order)
+            if self._is_built_before_tracing():
+                before_tracing.build_metrics(self, iterator, data_batch)
 
     def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
         """Make what `fit` runs for a step, as keras.Model.make_train_function does."""
-        if keras.backend.backend() == "tensorflow" and self._makes_usual_steps():
+        if self._is_built_before_tracing():
             before_tracing.build_optimizer(self)
         return super().make_train_function(*args, **kwargs)
 
-    def _makes_usual_steps(self) -> bool:
-        """Whether a step of this functional model is Keras' or ours, so that what it creates is known beforehand."""
-        own = (getattr(type(self), name) for name in ("train_step", "test_step", "compute_metrics"))
-        usual = (TrainingMethods.train_step, TrainingMethods.test_step, TrainingMethods.compute_metrics)
-        return self.built and keras_private.is_functional(self) and all(x is y for x, y in zip(own, usual, strict=True))
+    def _is_built_before_tracing(self) -> bool:
+        """Whether TensorFlow will trace a step that is Keras' or ours, so that what it creates is known beforehand."""
+        steps = ("train_step", "test_step", "compute_metrics")
+        usual = all(getattr(type(self), name) is getattr(TrainingMethods, name) for name in steps)
+        return usual and self.built and keras.backend.backend() == "tensorflow" and before_tracing.is_known(self)
 
     # -- steps -----------------------------------------------------------------------------------------------
 

@@ -298,3 +298,17 @@ def test_a_step_is_traced_once(monkeypatch, metrics):
     model.fit(x, y, batch_size=4, verbose=0)
     model.train_on_batch([part[:4] for part in x], y[:4])
     assert len(traces) == 2, "one of fit, and one of train_on_batch, whose batches have known shapes"
+
+
+def test_metrics_follow_what_a_subclass_returns():
+    """On TensorFlow metrics are created before the first step, from the graph, which is not what this model returns."""
+
+    class One(Model):
+        def call(self, inputs, training=None, mask=None):
+            return 0 * super().call(inputs, training=training, mask=mask)[:, :1] + 0.9
+
+    inner = classifier()
+    model = One(inner.inputs, inner.outputs[0])
+    model.compile(Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
+    x, y = samples()
+    assert model.evaluate(x, np.ones_like(y), verbose=0, return_dict=True)["accuracy"] == 1

@@ -6,25 +6,32 @@ so, which doubles the seconds before the first step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
-__all__ = ["build_metrics", "build_optimizer"]
+from bert4keras2.functional.keras_private import is_functional
+from bert4keras2.training.keras2_methods import targets_in_order
+
+__all__ = ["build_metrics", "build_optimizer", "is_known"]
 
 
-def build_metrics(model: Any, iterator: Any, batch: Any, ordered: Callable[..., Any]) -> None:
+def is_known(model: Any) -> bool:
+    """Whether what a model returns is what its graph says, on one device."""
+    calls = next(kind for kind in type(model).__mro__ if "call" in vars(kind))
+    return is_functional(model) and calls.__module__.startswith("keras.") and model._distribute_strategy is None
+
+
+def build_metrics(model: Any, iterator: Any, batch: Any) -> None:
     """Create the variables of a model's metrics; where labels of a batch have no known rank, they are left to Keras.
 
     Args:
         model: a compiled functional model.
         iterator: what `fit` or `evaluate` go through, or None.
         batch: (inputs, labels, sample weights) in place of it.
-        ordered: returns labels as metrics take them, of a model, labels and outputs.
     """
     metrics = model._compile_metrics
-    if metrics is None or metrics.built or model._distribute_strategy is not None:
+    if metrics is None or metrics.built:
         return
     if batch is None:
         batch = getattr(getattr(iterator, "_distributed_dataset", None), "element_spec", None)
@@ -35,10 +42,10 @@ def build_metrics(model: Any, iterator: Any, batch: Any, ordered: Callable[..., 
         labels = keras.tree.map_structure(
             lambda x: keras.KerasTensor(tuple(x.shape), keras.backend.standardize_dtype(x.dtype)), labels
         )
-        metrics.build(ordered(model, labels, model._outputs_struct), model._outputs_struct)
+        metrics.build(targets_in_order(model, labels, model._outputs_struct), model._outputs_struct)
 
 
 def build_optimizer(model: Any) -> None:
     """Create the variables of a model's optimizer before TensorFlow traces a step, as for metrics."""
-    if model.optimizer is not None and not model.optimizer.built and model._distribute_strategy is None:
+    if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
