@@ -314,9 +314,9 @@ class EntityTagger(Task):
         some = list(spans)
         sure = softmax(scores[some]) if chain is None else forward_backward(scores[some], lengths[some], chain)
         chosen = np.take_along_axis(sure, tags[some][..., None], -1)[..., 0]
-        for row, own in zip(some, chosen, strict=True):
+        for row, own in zip(some, chosen.tolist(), strict=True):
             offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
-            parts = [((a, b), kind, _logit(float(own[a : b + 1].mean()))) for a, b, kind in spans[row]]
+            parts = [((a, b), kind, _logit(sum(own[a : b + 1]) / (b + 1 - a))) for a, b, kind in spans[row]]
             yield rows[row], self._entities(texts[rows[row]], offsets, parts)
 
     def _inside(self, length: int) -> tuple[int, int]:

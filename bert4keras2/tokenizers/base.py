@@ -193,6 +193,11 @@ class TokenizerBase:
         """Ids of a text without special tokens."""
         return self.tokens_to_ids(self._body_tokens(text))
 
+    def _body_spans(self, text: str) -> list[tuple[int, int] | None]:
+        """Start and end in the text of each of its `_body_tokens`; None of one that stands for no character."""
+        found = self.rematch(text, self._body_tokens(text))
+        return [(indices[0], indices[-1] + 1) if indices else None for indices in found]
+
     def _bodies(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """`_body_ids` of many texts: all ids one after the other, and how many each text has."""
         rows = [self._body_ids(text) for text in texts]

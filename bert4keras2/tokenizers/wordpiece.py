@@ -28,7 +28,7 @@ __all__ = ["Tokenizer"]
 _MEMO_ENTRIES = 1 << 16
 _MEMO_LENGTH = 48
 
-_CACHES = ("_word_memo", "_id_memo", "_char_ids", "_code_ids", "_plain")
+_CACHES = ("_word_memo", "_id_memo", "_span_memo", "_char_ids", "_code_ids", "_plain")
 
 _WORD, _GAP = -1, -2  # marks in the table of `_bodies` for characters without an id of their own
 
@@ -131,6 +131,8 @@ class Tokenizer(TokenizerBase):
             value = _Memo(self._pieces_of_run)
         elif name == "_id_memo":
             value = _Memo(self._ids_of_run)
+        elif name == "_span_memo":
+            value = _Memo(super()._body_spans)
         elif name == "_char_ids":
             value = {char: self._translated_id(char) for char in plain_isolated()}
         elif name == "_code_ids":
@@ -196,6 +198,19 @@ class Tokenizer(TokenizerBase):
         for piece in piece_pattern().findall(text):
             tokens += piece if piece[0] in isolated else memo[piece]
         return tokens
+
+    def _body_spans(self, text: str) -> list[tuple[int, int] | None]:
+        if not self._plain or (self._do_lower_case and "Σ" in text):
+            return super()._body_spans(text)
+        spans: list[tuple[int, int] | None] = []
+        isolated, memo = self._char_ids, self._span_memo
+        for match in piece_pattern().finditer(text):
+            piece, start, end = match[0], *match.span()
+            if piece[0] in isolated:
+                spans += zip(range(start, end), range(start + 1, end + 1), strict=True)
+            else:
+                spans += [span and (start + span[0], start + span[1]) for span in memo[piece]]
+        return spans
 
     def _body_ids(self, text: str) -> list[int]:
         if not self._plain or (self._do_lower_case and "Σ" in text):

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from bert4keras2.tokenizers import Tokenizer
-
 __all__ = ["TokenOffsets"]
-
-# Characters of which WordPiece makes a token each, wherever they stand.
-_SINGLE = re.compile("[\u4e00-\u9fff，。、！？；：“”‘’（）《》【】…·]*")
 
 
 class TokenOffsets:
@@ -25,31 +20,32 @@ class TokenOffsets:
         special: with the special tokens around the text.
 
     Attributes:
-        ids: the ids of the tokens.
         spans: (start, end) of each token in the text, the end exclusive; None of special tokens and the prefix.
     """
 
     def __init__(self, tokenizer: Any, text: str, maxlen: int | None = None, prefix: str = "", special: bool = True):
         skip, whole = len(prefix), prefix + text
         starts, ends = int(tokenizer._token_start is not None), int(tokenizer._token_end is not None)
-        self.spans: list[tuple[int, int] | None]
-        if _is_plain(tokenizer) and _SINGLE.fullmatch(whole):
-            # Most Chinese texts: no need to look for each token.
-            size = len(whole) if maxlen is None else min(len(whole), maxlen - starts - ends)
-            tokens = list(whole[:size])
-            self.spans = [None if at < skip else (at - skip, at + 1 - skip) for at in range(size)]
-            if special:
-                tokens = [tokenizer._token_start] * starts + tokens + [tokenizer._token_end] * ends
-                self.spans = [None] * starts + self.spans + [None] * ends
-        else:
-            tokens = tokenizer.tokenize(whole, maxlen=maxlen)
-            if not special:
-                tokens = tokens[starts : len(tokens) - ends]
-            self.spans = [
-                (indices[0] - skip, indices[-1] + 1 - skip) if indices and indices[0] >= skip else None
-                for indices in tokenizer.rematch(whole, tokens)
+        self._tokenizer, self._tokens = tokenizer, tokenizer.tokenize(whole, maxlen=maxlen)
+        if tokenizer._wraps_texts_itself():  # nobody but rematch knows what it puts where
+            found = [
+                (indices[0], indices[-1] + 1) if indices else None
+                for indices in tokenizer.rematch(whole, self._tokens)
             ]
-        self.ids = tokenizer.tokens_to_ids(tokens)
+        else:
+            body = tokenizer._body_spans(whole)[: len(self._tokens) - starts - ends]
+            found = [None] * starts + body + [None] * ends
+        if not special:
+            inner = slice(starts, len(self._tokens) - ends)
+            self._tokens, found = self._tokens[inner], found[inner]
+        self.spans: list[tuple[int, int] | None] = [
+            (span[0] - skip, span[1] - skip) if span is not None and span[0] >= skip else None for span in found
+        ]
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """The ids of the tokens."""
+        return self._tokenizer.tokens_to_ids(self._tokens)
 
     def tokens_of(self, spans: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str] | None]:
         """Return (first token, last token, type) of (start, end, type) spans of characters.
@@ -69,14 +65,3 @@ class TokenOffsets:
             return None
         start, end = self.spans[first][0], self.spans[last][1]
         return (start, end) if start < end else None
-
-
-def _is_plain(tokenizer: Any) -> bool:
-    """Whether a tokenizer is WordPiece's, without anything that cuts texts otherwise."""
-    return (
-        type(tokenizer) is Tokenizer
-        and tokenizer._pre_tokenize is None
-        and tokenizer._literals is None
-        and not tokenizer._token_translate
-        and not tokenizer._wraps_texts_itself()
-    )
