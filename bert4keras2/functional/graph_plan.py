@@ -29,7 +29,8 @@ class GraphPlan:
         self.graph = keras_private.graph_of(model)
         self._inputs = [id(tensor) for tensor in model.inputs]
         self._outputs = [id(tensor) for tensor in model.outputs]
-        known, self._steps = set(self._inputs), []
+        known, used = set(self._inputs), []
+        self._steps: list[tuple[Any, list[Getter], list[tuple[str, Getter]], list[int], list[int]]] = []
         for call in keras_private.calls_in_order(model):
             if not known.issuperset(map(id, call.inputs)):
                 continue  # it belongs to another model that shares the layer
@@ -37,9 +38,15 @@ class GraphPlan:
             known.update(made)
             args = [_getter(value) for value in call.args]
             kwargs = [(name, _getter(value)) for name, value in call.kwargs.items()]
-            self._steps.append((call.layer, args, kwargs, made))
+            used.append(_keys((call.args, call.kwargs)))
+            self._steps.append((call.layer, args, kwargs, made, []))
         #: Whether all outputs can be computed.
         self.is_whole = known.issuperset(self._outputs)
+        # What no later call needs is let go after each: else all that a pass computes would be in memory at its end.
+        kept = set(self._outputs)
+        for (_, _, _, made, done), keys in zip(reversed(self._steps), reversed(used), strict=True):
+            done += {*keys, *made} - kept
+            kept.update(keys)
 
     def run(self, inputs: list[Any], operation_fn: Callable[[Any], Callable[..., Any]]) -> list[Any]:
         """Return the outputs, in a flat list.
@@ -49,13 +56,21 @@ class GraphPlan:
             operation_fn: returns what is called for a layer.
         """
         values = dict(zip(self._inputs, inputs, strict=True))
-        for layer, args, kwargs, made in self._steps:
+        for layer, args, kwargs, made, done in self._steps:
             found = operation_fn(layer)(*[get(values) for get in args], **{name: get(values) for name, get in kwargs})
             if len(made) == 1 and not isinstance(found, list | tuple | dict):
                 values[made[0]] = found
             else:
                 values.update(zip(made, keras.tree.flatten(found), strict=False))
+            del found
+            for key in done:
+                values.pop(key, None)
         return [values[output] for output in self._outputs]
+
+
+def _keys(value: Any) -> set[int]:
+    """Return the keys of the symbolic tensors in an argument."""
+    return {id(part) for part in keras.tree.flatten(value) if isinstance(part, keras.KerasTensor)}
 
 
 def _getter(value: Any) -> Getter:

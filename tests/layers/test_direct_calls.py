@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -182,3 +184,26 @@ def test_a_plan_follows_its_graph():
     assert model._plan[0] is not plan and len(model(tuple(values))) == 2
     with pytest.warns(UserWarning, match="structure of `inputs`"):
         model([values])
+
+
+def test_a_pass_keeps_no_tensor_that_is_done_with():
+    """Else all that a model computes is in memory at the end of a pass, and each tensor is given new memory."""
+    made, alive = [], []
+
+    class Noting(keras.layers.Layer):
+        def call(self, x):
+            alive.append(sum(reference() is not None for reference in made))
+            found = x + 1
+            made.append(weakref.ref(found))
+            return found
+
+    start = keras.Input((3,))
+    x = early = Noting()(start)
+    for _ in range(6):
+        x = Noting()(x)
+    model = Model(start, [x, early])
+    model.predict_on_batch(np.ones((1, 3), "float32"))
+    alive.clear(), made.clear()
+    last, first = model(keras.ops.ones((1, 3)))
+    # The one that a layer takes, and the first, which is an output.
+    assert alive == [0, 1, 2, 2, 2, 2, 2] and float(last[0, 0]) == 8 and float(first[0, 0]) == 2
