@@ -10,11 +10,12 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from bert4keras2.decoders.faster.weights import check_weights, matrices_of
+from bert4keras2.decoders.faster.weights import check_weights, recipes_of
 from bert4keras2.decoders.kv_cache import Cache, Memory, absent, advance, extend, own, prefill, repeat
 from bert4keras2.decoders.logits import Controls
 from bert4keras2.functional.compiled import compiled
-from bert4keras2.functional.narrow import NarrowMatrices, narrowed
+from bert4keras2.functional.functions import ON_TORCH
+from bert4keras2.functional.prepared import PreparedLayers, preparing
 
 __all__ = ["Engine", "engine_of", "loop", "python_loop", "segments_of", "transformer_of"]
 
@@ -85,7 +86,8 @@ class Engine:
         self.transformer = transformer
         self.encoder, self.decoder = transformer.halves if config.stack == "seq2seq" else (None, transformer)
         self._functions: dict[Any, Callable] = {}
-        self._narrow = NarrowMatrices(lambda: matrices_of(transformer)) if narrow else None
+        # On PyTorch nothing is compiled, and what layers look at before they compute is looked at here.
+        self._prepared = PreparedLayers(lambda: recipes_of(transformer, narrow)) if ON_TORCH else None
 
     @property
     def config(self) -> Any:
@@ -187,20 +189,12 @@ class Engine:
             function: of this model's layers.
             other: engine of another model whose layers it calls too.
         """
+        engines = [self] if other is None else [self, other]
         if key not in self._functions:
-            engines = [self] if other is None else [self, other]
             values = lambda: [variable for engine in engines for variable in engine._variables]  # noqa: E731
             self._functions[key] = compiled(function, values, self.xla)
-        return self._functions[key] if self._narrow is None else self._narrowly(self._functions[key])
-
-    def _narrowly(self, function: Callable) -> Callable:
-        """Return a function that runs with the narrow copies of matrices."""
-
-        def call(*args: Any) -> Any:
-            with narrowed(self._narrow):
-                return function(*args)
-
-        return call
+        kept = [engine._prepared for engine in engines if engine._prepared is not None]
+        return _prepared(self._functions[key], kept) if kept else self._functions[key]
 
     @staticmethod
     def tensors(values: Any) -> Any:
@@ -289,3 +283,13 @@ def python_loop(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], st
 def segments_of(controls: Controls, column: Any) -> Any:
     """Return (R, 1) segment ids of new tokens, () for a model without."""
     return () if absent(controls.segment) else ops.broadcast_to(ops.expand_dims(controls.segment, 1), column.shape)
+
+
+def _prepared(function: Callable, kept: list[PreparedLayers]) -> Callable:
+    """Return a function that runs with layers prepared."""
+
+    def call(*args: Any) -> Any:
+        with preparing(*kept):
+            return function(*args)
+
+    return call

@@ -14,7 +14,7 @@ from bert4keras2.functional.functions import is_torch_tensor, most_negative
 __all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads", "writable"]
 
 # Set on tensors of PyTorch.
-WRITABLE = "bert4keras2_writable"
+WRITABLE, NUMBERS = "bert4keras2_writable", "bert4keras2_numbers"
 
 
 def split_heads(x: Any, heads: int, size: int) -> Any:
@@ -97,8 +97,7 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
     import torch
 
     if mask is not None:
-        # Numbers, since the kernel makes NaN of a row without any key.
-        bias = torch.where(mask, 0.0, most_negative(keras.backend.standardize_dtype(query.dtype))).to(query.dtype)
+        bias = _as_numbers(mask, query.dtype)
     elif bias is not None:
         bias = bias.to(query.dtype)
     key, value = (key, value) if by_head else (key.transpose(1, 2), value.transpose(1, 2))
@@ -106,3 +105,19 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
         query.transpose(1, 2), key, value, attn_mask=bias, scale=scale
     )
     return found.transpose(1, 2)
+
+
+def _as_numbers(mask: Any, dtype: Any) -> Any:
+    """Return what is added to scores for a mask of booleans: the kernel itself makes NaN of a row without any key.
+
+    All blocks share a mask, so the numbers stay with it.
+    """
+    import torch
+
+    found = getattr(mask, NUMBERS, None)
+    # What inference mode made is of no use where gradients are taken.
+    if found is None or found.dtype != dtype or (found.is_inference() and torch.is_grad_enabled()):
+        found = torch.where(mask, 0.0, most_negative(keras.backend.standardize_dtype(dtype))).to(dtype)
+        if not torch.compiler.is_compiling():
+            setattr(mask, NUMBERS, found)
+    return found

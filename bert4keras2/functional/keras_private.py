@@ -17,6 +17,9 @@ from itertools import repeat
 from typing import Any
 
 import keras
+from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.backend.common.stateless_scope import in_stateless_scope
+from keras.src.backend.common.variables import get_autocast_scope
 
 from bert4keras2.functional.keras_graphs import (
     Call,
@@ -40,6 +43,7 @@ __all__ = [
     "calls_of",
     "connect_inputs",
     "graph_of",
+    "in_stateless_scope",
     "input_structure",
     "is_made_by_layer",
     "maker",
@@ -139,8 +143,6 @@ def asks_for_more(layer: Any) -> bool:
 
 def variables_are_cast() -> bool:
     """Whether a layer is being called whose variables Keras casts to fewer bits."""
-    from keras.src.backend.common.variables import get_autocast_scope
-
     scope = get_autocast_scope()
     return scope is not None and scope.dtype is not None
 
@@ -191,8 +193,9 @@ def raw_value(variable: Any) -> Any:
 def torch_values(like: Any, *variables: Any) -> list[Any]:
     """Return variables' tensors on PyTorch as they are kept, without a cast, for use with another tensor."""
     # What stands in for variables while gradients are taken or shapes are found out.
-    others = in_stateless_scope() or like.is_meta
-    return [variable.value if others else variable._value for variable in variables]
+    if in_stateless_scope() or like.is_meta:
+        return [variable.value for variable in variables]
+    return [variable._value for variable in variables]
 
 
 def set_raw_values(variables: Iterable[Any], values: Iterable[Any]) -> None:
@@ -355,16 +358,7 @@ def seed_draws(seed: int) -> None:
 
 def training_now() -> Any:
     """Return what the call around this one was told of training; None if there is none, or nothing was said."""
-    from keras.src.backend.common.global_state import get_global_attribute
-
     return getattr(get_global_attribute("current_call_ctx"), "training", None)
-
-
-def in_stateless_scope() -> bool:
-    """Return whether variables have values of a scope's in this thread."""
-    from keras.src.backend.common.stateless_scope import in_stateless_scope
-
-    return in_stateless_scope()
 
 
 def data_adapter() -> type | None:

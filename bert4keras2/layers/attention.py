@@ -168,9 +168,9 @@ class MultiHeadAttention(Extensible):
 
     direct_call, direct_training = True, True
 
-    def called_directly(self, args, kwargs):
+    def called_directly(self, args, kwargs, dtype):
         usual = not self.return_attention_scores and hangs_on_arguments(kwargs)
-        return usual and super().called_directly(args, {})
+        return usual and super().called_directly(args, {}, dtype)
 
     def __init__(
         self,

@@ -12,12 +12,11 @@ from typing import Any
 import keras
 
 from bert4keras2.functional import keras_private
-from bert4keras2.functional.narrow import narrow_product
+from bert4keras2.functional.functions import ON_TORCH
+from bert4keras2.functional.prepared import prepared
 
-__all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list"]
+__all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list", "usual_type"]
 
-# Asked once: what stands here runs hundreds of times for each token.
-ON_TORCH = keras.backend.backend() == "torch"
 # Types that layers compute in when they are called directly, casting weights, which are float32, where they use them.
 TYPES = ("float32", "bfloat16", "float16")
 
@@ -31,18 +30,20 @@ def is_plain(tensor: Any, dtype: str) -> bool:
     return type(tensor) is torch.Tensor and tensor.dtype is getattr(torch, dtype) and not torch.compiler.is_compiling()
 
 
-def _is_usual(layer: Any, dtype: str) -> bool:
-    """Whether a layer computes what its class says, and nothing is done about it elsewhere."""
+def usual_type(layer: Any) -> str | None:
+    """Return the type that a layer computes in; None unless it does what its class says, and nothing else is done.
+
+    This is asked hundreds of times for each token.
+    """
     policy = layer.dtype_policy
-    return (
-        layer.built
-        and policy.variable_dtype == "float32"
-        and policy.quantization_mode is None
-        and "call" not in vars(layer)
-        and not keras_private.asks_for_more(layer)
-        # Within a model that computes in fewer bits, Keras has variables cast, but not those of a float32 layer.
-        and (dtype != "float32" or not keras_private.variables_are_cast())
-    )
+    if type(policy) is not keras.DTypePolicy or not layer.built or policy.variable_dtype != "float32":
+        return None
+    if "call" in vars(layer) or policy.quantization_mode is not None or keras_private.asks_for_more(layer):
+        return None
+    dtype = policy.compute_dtype
+    # Within a model that computes in fewer bits, Keras has variables cast, but not those of a float32 layer.
+    unclear = dtype not in TYPES or (dtype == "float32" and keras_private.variables_are_cast())
+    return None if unclear else dtype
 
 
 class DirectCalls:
@@ -53,21 +54,31 @@ class DirectCalls:
     #: Whether `call` does something with `training`, which a layer that is called by Keras is told.
     direct_training = False
 
-    def called_directly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    def called_directly(self, args: tuple[Any, ...], kwargs: dict[str, Any], dtype: str) -> bool:
         """Return whether arguments of a call ask for nothing but `call`: one tensor here.
 
         Args:
             args: by position.
             kwargs: by name, without `training`, which such layers do nothing with.
+            dtype: the type that the layer computes in.
         """
-        return len(args) == 1 and not kwargs and is_plain(args[0], self.compute_dtype)
+        return len(args) == 1 and not kwargs and is_plain(args[0], dtype)
+
+    def directly(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what `call` does for what `called_directly` let through; for those that then have less to look at."""
+        return self.call(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not ON_TORCH or not vars(type(self)).get("direct_call"):
             return super().__call__(*args, **kwargs)
-        dtype = self.compute_dtype
+        function = prepared(self)
+        if function is not None and len(args) == 1 and not kwargs and keras_private.torch_mask(args[0]) is None:
+            output = function(args[0])
+            if output is not None:
+                return output
+        dtype = usual_type(self)
         given = {name: value for name, value in kwargs.items() if name != "training"} if kwargs else {}
-        if dtype not in TYPES or not self.called_directly(args, given) or not _is_usual(self, dtype):
+        if dtype is None or not self.called_directly(args, given, dtype):
             return super().__call__(*args, **kwargs)
         if self.direct_training:
             training = kwargs.get("training")
@@ -75,7 +86,7 @@ class DirectCalls:
             if training is not None and not isinstance(training, bool):
                 return super().__call__(*args, **kwargs)
             given["training"] = bool(training)
-        output = self.call(*args, **given)
+        output = self.directly(*args, **given)
         inputs = args[0]
         several = isinstance(inputs, list | tuple)
         masks = [keras_private.torch_mask(x) for x in inputs] if several else keras_private.torch_mask(inputs)
@@ -89,22 +100,21 @@ class InnerDense(keras.layers.Dense):
     """A Dense layer within another layer."""
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        dtype = self.compute_dtype
-        usual = not args and not kwargs and is_plain(inputs, dtype)
-        if not usual or self.lora_enabled or not _is_usual(self, dtype):
+        function = None if args or kwargs else prepared(self)
+        output = None if function is None else function(inputs)
+        if output is not None:
+            return output if self.activation is None else self.activation(output)
+        dtype = None if args or kwargs or self.lora_enabled or not ON_TORCH else usual_type(self)
+        if dtype is None or not is_plain(inputs, dtype):
             return super().__call__(inputs, *args, **kwargs)
         import torch
 
-        narrow = narrow_product(self, inputs)
-        if narrow is not None:
-            output = narrow if self.bias is None else narrow + self.bias.value.to(inputs.dtype)
-            return output if self.activation is None else self.activation(output)
         # The product and the bias in one: a pass over the output less than Keras, which adds it afterwards.
-        weights = (
-            (keras_private.raw_kernel(self),) if self.bias is None else (keras_private.raw_kernel(self), self.bias)
-        )
-        kernel, *bias = (value.to(inputs.dtype) for value in keras_private.torch_values(inputs, *weights))
-        output = torch.nn.functional.linear(inputs, kernel.t(), *bias)
+        bias = () if self.bias is None else (self.bias,)
+        weights = keras_private.torch_values(inputs, keras_private.raw_kernel(self), *bias)
+        if dtype != "float32":
+            weights = [weight.to(inputs.dtype) for weight in weights]
+        output = torch.nn.functional.linear(inputs, weights[0].t(), *weights[1:])
         return output if self.activation is None else self.activation(output)
 
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.graph import NodeMethods
-from bert4keras2.functional.narrow import narrow_product
+from bert4keras2.functional.prepared import TableFunction, prepared
 from bert4keras2.functional.torch_tensors import forgiving, plain
 from bert4keras2.layers.base import Layer, register, serialize_initializer
 from bert4keras2.layers.masks import padding_mask
@@ -77,12 +77,17 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             return vectors if self.prompt is None else self.prompt.look_up(inputs, vectors)
         if mode != "dense":
             raise ValueError(f"{self.name}: mode is 'embedding' or 'dense', not {mode!r}")
-        scores = narrow_product(self, inputs) if keras.backend.backend() == "torch" else None
+        product = prepared(self)
+        scores = None if product is None else product(inputs)
         if scores is None:
             scores = matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
         return scores if self.prompt is None else self.prompt.score(inputs, scores)
 
     def __call__(self, *args: Any, **kwargs: Any):
+        function = prepared(self)
+        found = None if function is None else self._output_of(function, *args, **kwargs)
+        if found is not None:
+            return found
         # How the layer is called decides about its mask, and `compute_mask` does not see the arguments.
         call = _Call(kwargs.get("mode", "embedding"), kwargs.get("masked", True))
         token = _CALLS.set({**_CALLS.get(), id(self): call})
@@ -90,6 +95,13 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             return super().__call__(*args, **kwargs)
         finally:
             _CALLS.reset(token)
+
+    @staticmethod
+    def _output_of(function: TableFunction, inputs: Any, mode: str = "embedding", masked: bool = True) -> Any:
+        """Return scores, or vectors of one id in each row, which is its first and hidden by no mask; else None."""
+        if mode == "embedding":
+            return function.look_up(inputs)
+        return function(inputs) if mode == "dense" and keras_private.torch_mask(inputs) is None else None
 
     @property
     def embeddings(self):

@@ -51,8 +51,8 @@ class GatedAttentionUnit(Extensible):
 
     direct_call, direct_training = True, True
 
-    def called_directly(self, args, kwargs):
-        return hangs_on_arguments(kwargs) and super().called_directly(args, {})
+    def called_directly(self, args, kwargs, dtype):
+        return hangs_on_arguments(kwargs) and super().called_directly(args, {}, dtype)
 
     def __init__(
         self,

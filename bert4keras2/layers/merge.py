@@ -24,17 +24,16 @@ class Add(DirectCalls, NodeMethods, keras.layers.Add):
 
     direct_call = True
 
-    def called_directly(self, args, kwargs):
-        return len(args) == 1 and not kwargs and self._are_alike(args[0])
+    def called_directly(self, args, kwargs, dtype):
+        return len(args) == 1 and not kwargs and _are_alike(args[0], dtype)
 
-    def _are_alike(self, inputs: Any) -> bool:
-        return is_plain_list(inputs, self.compute_dtype) and len({x.ndim for x in inputs}) == 1
+    def directly(self, inputs):
+        """Return the sum of tensors that broadcast."""
+        return sum(inputs[1:], inputs[0])
 
     def call(self, inputs):
         """Return the sum of tensors that broadcast."""
-        if not self._are_alike(inputs):
-            return super().call(inputs)
-        return sum(inputs[1:], inputs[0])
+        return self.directly(inputs) if _are_alike(inputs, self.compute_dtype) else super().call(inputs)
 
     def compute_mask(self, inputs, mask=None):
         known = [one for one in mask or [] if one is not None]
@@ -44,3 +43,8 @@ class Add(DirectCalls, NodeMethods, keras.layers.Add):
         for one in known[1:]:
             joined = joined if one is known[0] else ops.logical_and(joined, one)
         return joined
+
+
+def _are_alike(inputs: Any, dtype: str) -> bool:
+    """Whether these are plain tensors of a type and of as many axes."""
+    return is_plain_list(inputs, dtype) and len({x.ndim for x in inputs}) == 1

@@ -157,15 +157,27 @@ class LayerNormalization(ScaleOffset):
         """Return the normalised x (B, ..., C); moments are computed in float32."""
         if isinstance(x, list | tuple):
             x, condition = x
-        dtype = x.dtype
         if is_plain(x, self.compute_dtype) and self._is_classic():
-            own = [*([self.gamma] if self.scale else []), *([self.beta] if self.offset else [])]
-            found = [value.float() for value in keras_private.torch_values(x, *own)]
-            beta = found.pop() if self.offset else None
-            return self._normalize(x.float(), found[0] if found else None, beta).to(dtype)
+            return self._classic(x)
+        dtype = x.dtype
         x = ops.cast(x, "float32")
         gamma, beta = self._gamma_beta(x, condition)
         return ops.cast(self._normalize(x, gamma, beta), dtype)
+
+    def directly(self, x):
+        """Return the normalised x, a plain tensor."""
+        return self._classic(x) if self._is_classic() else self.call(x)
+
+    def _classic(self, x):
+        own = [*([self.gamma] if self.scale else []), *([self.beta] if self.offset else [])]
+        found = [value.float() for value in keras_private.torch_values(x, *own)]
+        beta = found.pop() if self.offset else None
+        return self._normalize(x.float(), found[0] if found else None, beta).to(x.dtype)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the last axis gets mean 0, deviation 1 and two weights of its own, and nothing else."""
+        return self._is_classic() and self.zero_mean and bool(self.scale and self.offset)
 
     def _is_classic(self) -> bool:
         """Whether there are a deviation, with a mean and two weights at most, so that nothing has to be looked up."""

@@ -90,6 +90,11 @@ class PositionEmbedding(_Merging):
         **kwargs: those that combine positions with the input: output_dim, merge_mode, custom_position_ids.
     """
 
+    direct_call = True
+
+    def called_directly(self, args, kwargs, dtype):
+        return kwargs.keys() <= {"position_ids"} and super().called_directly(args, {}, dtype)
+
     def __init__(
         self,
         input_dim: int,

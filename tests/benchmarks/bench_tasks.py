@@ -187,7 +187,7 @@ class Theirs:
         groups: list[dict[str, Any]] = [{"params": [], "weight_decay": 0.01}, {"params": [], "weight_decay": 0.0}]
         for name, parameter in self.model.named_parameters():
             groups[any(part in name for part in plain)]["params"].append(parameter)
-        optimizer = self.torch.optim.AdamW(groups, lr=rate)
+        optimizer = self.torch.optim.AdamW(groups, lr=rate, eps=1e-6)  # as here
         steps = epochs * -(-len(self.rows) // size)
         schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
         self.model.train()

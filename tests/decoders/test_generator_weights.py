@@ -9,6 +9,7 @@ from cases import build
 from keras import ops
 
 from bert4keras2.decoders import Generator
+from bert4keras2.snippets.arrays import softmax
 
 TORCH = keras.backend.backend() == "torch"
 IDS, LENGTHS = np.array([[7, 5, 9, 31], [12, 4, 8, 0]], "int32"), [4, 3]
@@ -52,3 +53,37 @@ def test_errors():
     if not TORCH:
         with pytest.raises(ValueError, match="KERAS_BACKEND=torch"):
             Generator(model, weights="bfloat16")
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(not TORCH, reason="elsewhere steps are compiled")
+@pytest.mark.parametrize("name", ["bert-lm", "gpt2-lm"])
+def test_steps_take_the_weights_of_now(name, monkeypatch):
+    """What is prepared of a layer follows assignments, and a layer whose call is replaced is called."""
+    model = build(name)
+    generator = Generator(model, end_id=3)
+    inputs = [IDS, np.zeros_like(IDS)][: 1 + bool(model.config.segment_vocab_size)]
+
+    def after() -> np.ndarray:
+        _, cache = generator.engine.open(inputs, LENGTHS, 4)
+        segments = None if len(inputs) == 1 else np.zeros((2, 1), "int32")
+        return softmax(generator.engine.step(cache, np.array([[6], [9]]), segments, 0)[0])
+
+    def whole() -> np.ndarray:
+        ids = np.array([[7, 5, 9, 31, 6], [12, 4, 8, 9, 0]], "int32")
+        found = model.model.predict([ids, np.zeros_like(ids)][: len(inputs)], verbose=0)
+        found = np.stack([found[0, 4:5], found[1, 3:4]])
+        return found if np.allclose(found.sum(-1), 1, atol=1e-4) else softmax(found)
+
+    np.testing.assert_allclose(after(), whole(), atol=1e-5)
+    for part in ("0-FeedForward/i0_dense/bias", "0-FeedForward-Norm/gamma", "Embedding-Token/embeddings"):
+        weight = next(v for v in model.model.weights if v.path.endswith(part))
+        before = after()
+        weight.assign(ops.convert_to_numpy(weight) * 1.5 + 0.1)
+        assert np.abs(after() - before).max() > 1e-3, part
+        np.testing.assert_allclose(after(), whole(), atol=1e-5)
+    dense = model.layers["Transformer-0-FeedForward"].o_dense
+    before = after()
+    monkeypatch.setattr(dense, "call", lambda x, training=None: keras.layers.Dense.call(dense, x) * 2)
+    assert np.abs(after() - before).max() > 1e-3
+    np.testing.assert_allclose(after(), whole(), atol=1e-5)

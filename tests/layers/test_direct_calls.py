@@ -58,10 +58,10 @@ def test_same_outputs_and_masks(counted, monkeypatch, precision):
     counted.clear()
     fast = model(inputs)
     few = len(counted)
-    monkeypatch.setattr(DirectCalls, "called_directly", lambda self, args, kwargs: False)
+    monkeypatch.setattr(DirectCalls, "called_directly", lambda self, args, kwargs, dtype: False)
     monkeypatch.setattr("bert4keras2.layers.direct.is_plain", lambda tensor, dtype=None: False)
     for kind in (Add,):
-        monkeypatch.setattr(kind, "called_directly", lambda self, args, kwargs: False)
+        monkeypatch.setattr(kind, "called_directly", lambda self, args, kwargs, dtype: False)
     counted.clear()
     slow = model(inputs)
     # Two tables, positions, mask, and the model; a block's six layers and the six within them are called directly.

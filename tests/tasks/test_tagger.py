@@ -14,9 +14,9 @@ from bert4keras2.tasks import EntityTagger, RowError, load_task
 from bert4keras2.tasks.heads.losses import span_crossentropy
 from bert4keras2.tasks.rows.entities import EntityRow, entity_row
 from bert4keras2.tasks.texts.offsets import TokenOffsets
-from bert4keras2.tokenizers.normalize import lowercase_and_strip
 from bert4keras2.tasks.texts.tags import TagScheme, bio_tags, forward_backward, viterbi
 from bert4keras2.tokenizers import load_tokenizer
+from bert4keras2.tokenizers.normalize import lowercase_and_strip
 
 pytestmark = pytest.mark.backend
 PLACES, PEOPLE = ["北京", "上海", "店"], ["小明", "老师"]
@@ -222,4 +222,6 @@ def test_places_of_tokens(checkpoint, maxlen, special):
         ids = tokenizer.encode(prefix + text, maxlen=maxlen)[0]
         assert found.ids == (ids if special else ids[1:-1])
         for span, token in zip(found.spans, tokenizer.ids_to_tokens(found.ids), strict=True):
-            assert span is None or token == "[UNK]" or token.removeprefix("##") in lowercase_and_strip(text[slice(*span)])
+            assert (
+                span is None or token == "[UNK]" or token.removeprefix("##") in lowercase_and_strip(text[slice(*span)])
+            )

@@ -1,4 +1,4 @@
-"""Which matrices of a model decoding may read in fewer bits, and where that is possible."""
+"""What of a model is prepared for the steps of decoding on PyTorch, and which matrices may be read in fewer bits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Any
 
 import keras
 
-from bert4keras2.functional.keras_private import inner_layers, own_variables
-from bert4keras2.layers import Embedding
-from bert4keras2.layers.direct import InnerDense
+from bert4keras2.functional.keras_private import inner_layers, own_variables, raw_kernel
+from bert4keras2.functional.prepared import Recipe, TableFunction, addition, narrow_product, normalization, product
+from bert4keras2.layers import Add, Embedding, LayerNormalization
+from bert4keras2.layers.direct import InnerDense, usual_type
 
-__all__ = ["check_weights", "matrices_of"]
+__all__ = ["check_weights", "recipes_of"]
 
 
 def check_weights(weights: str | None) -> bool:
@@ -41,16 +42,36 @@ def check_weights(weights: str | None) -> bool:
     return True
 
 
-def matrices_of(transformer: Any) -> dict[int, tuple[Any, bool]]:
-    """Return {id of a layer: (variable, whether it is (inputs, outputs))} of the matrices that a step multiplies with.
+def recipes_of(transformer: Any, narrow: bool) -> list[Recipe]:
+    """Return how layers are prepared for a step: the Dense layers within blocks, tables of tokens, normalizations.
 
-    Those are the Dense layers within blocks, and the table of tokens where it scores the vocabulary.
+    Args:
+        transformer: the model.
+        narrow: read matrices in bfloat16.
     """
-    found: dict[int, tuple[Any, bool]] = {}
+    found = []
     for layer in transformer.layers.values():
         for inner in inner_layers(layer, include_self=True):
-            if type(inner) is InnerDense:
-                found[id(inner)] = own_variables(inner)[0], True
-            elif type(inner) is Embedding and inner.name.endswith("Embedding-Token"):
-                found[id(inner)] = own_variables(inner)[0], False
+            recipe = _recipe(inner, narrow)
+            if recipe is not None:
+                found.append(recipe)
     return found
+
+
+def _recipe(layer: Any, narrow: bool) -> Recipe | None:
+    """Return how a layer is prepared, None where it has to be called."""
+    usual = usual_type(layer) == "float32"
+    if type(layer) is Add and usual:
+        return Recipe(layer, [], addition)
+    if type(layer) is LayerNormalization and usual and layer.is_plain:
+        return Recipe(layer, [layer.gamma, layer.beta], lambda gamma, beta: normalization(gamma, beta, layer.epsilon))
+    if not usual and not (narrow and layer.built):
+        return None
+    if type(layer) is InnerDense and not layer.lora_enabled:
+        variables = [raw_kernel(layer), *([] if layer.bias is None else [layer.bias])]
+        make = narrow_product if narrow else product
+        return Recipe(layer, variables, lambda kernel, bias=None: make(kernel.t(), bias))
+    if type(layer) is Embedding and not layer.lora_enabled and layer.prompt is None:
+        scores = narrow and layer.name.endswith("Embedding-Token")
+        return Recipe(layer, own_variables(layer), lambda table: TableFunction(table, scores))
+    return None

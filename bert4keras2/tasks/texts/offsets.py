@@ -29,8 +29,7 @@ class TokenOffsets:
         self._tokenizer, self._tokens = tokenizer, tokenizer.tokenize(whole, maxlen=maxlen)
         if tokenizer._wraps_texts_itself():  # nobody but rematch knows what it puts where
             found = [
-                (indices[0], indices[-1] + 1) if indices else None
-                for indices in tokenizer.rematch(whole, self._tokens)
+                (indices[0], indices[-1] + 1) if indices else None for indices in tokenizer.rematch(whole, self._tokens)
             ]
         else:
             body = tokenizer._body_spans(whole)[: len(self._tokens) - starts - ends]

@@ -1,0 +1,154 @@
+"""Functions in the place of layers' calls, in a context, on PyTorch: a step of decoding calls hundreds of layers.
+
+What a layer has to look at before it computes takes as long as the products of one row. For the steps of a decoder it
+is looked at once, and what is left is a function of a tensor. It may read its matrix in bfloat16: half as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from bert4keras2.functional.keras_private import torch_mask
+
+__all__ = [
+    "PreparedLayers",
+    "Recipe",
+    "TableFunction",
+    "addition",
+    "narrow_product",
+    "normalization",
+    "prepared",
+    "preparing",
+    "product",
+]
+
+# A step over few rows waits for the matrices, and reading fewer bits of them is faster; over many rows it computes.
+FEW_ROWS = 16
+
+Function = Callable[[Any], Any]
+
+# {id of a layer: its function}, in the context of a call. Each thread has its own.
+_FUNCTIONS: ContextVar[dict[int, Function]] = ContextVar("functions", default={})  # noqa: B039 (not changed)
+
+
+def prepared(layer: Any) -> Function | None:
+    """Return the function that stands for a layer in this context, None if there is none.
+
+    It returns None for a tensor that it is not made for: the layer computes as ever then.
+    """
+    return _FUNCTIONS.get().get(id(layer))
+
+
+@contextmanager
+def preparing(*kept: PreparedLayers) -> Iterator[None]:
+    """A context in which layers have these functions."""
+    token = _FUNCTIONS.set({key: function for one in kept for key, function in one.functions().items()})
+    try:
+        yield
+    finally:
+        _FUNCTIONS.reset(token)
+
+
+class Recipe(NamedTuple):
+    """How a layer's function is made.
+
+    Attributes:
+        layer: the layer.
+        variables: those that it reads; the function is made anew when one has other values.
+        make: returns the function for their tensors.
+    """
+
+    layer: Any
+    variables: list[Any]
+    make: Callable[..., Function]
+
+
+class PreparedLayers:
+    """Functions of a model's layers, renewed when weights change. The layers' own variables stay as they are.
+
+    Args:
+        recipes: returns those of the layers that may have a function now.
+    """
+
+    def __init__(self, recipes: Callable[[], list[Recipe]]):
+        self._recipes = recipes
+        self._kept: dict[int, tuple[Any, Function]] = {}
+
+    def functions(self) -> dict[int, Function]:
+        """Return {id of a layer: its function} for the values that the variables have now."""
+        found = {}
+        for layer, variables, make in self._recipes():
+            tensors = [variable.value for variable in variables]
+            # PyTorch counts the changes of a tensor in place, which is how variables are assigned and trained.
+            state = [(tensor.data_ptr(), tensor._version, tuple(tensor.shape)) for tensor in tensors]
+            key = id(layer)
+            if key not in self._kept or self._kept[key][0] != state:
+                self._kept[key] = state, make(*(tensor.detach() for tensor in tensors))
+            found[key] = self._kept[key][1]
+        return found
+
+
+def product(matrix: Any, bias: Any = None) -> Function:
+    """Return the function from (..., K) to (..., N) of a matrix (N, K) and a bias (N,)."""
+    from torch.nn.functional import linear
+
+    return lambda x: linear(x, matrix, bias) if x.dtype is matrix.dtype else None
+
+
+def narrow_product(matrix: Any, bias: Any = None) -> Function:
+    """Return the same for few rows, with the matrix in bfloat16.
+
+    Products are summed in float32 and rounded to bfloat16 once, as the matrix and what it is multiplied with are: three
+    digits of each are left.
+    """
+    import torch
+
+    narrow, width = matrix.to(torch.bfloat16).contiguous(), matrix.shape[1]
+
+    def function(x: Any) -> Any:
+        if x.numel() > FEW_ROWS * width:
+            return None
+        found = torch.nn.functional.linear(x.to(torch.bfloat16), narrow).to(x.dtype)
+        return found if bias is None else found + bias.to(x.dtype)
+
+    return function
+
+
+class TableFunction:
+    """The function of a table of vectors (V, D): products with all of them, and one of them for each row.
+
+    Args:
+        table: the tensor.
+        narrow: read it in bfloat16 for the products of few rows.
+    """
+
+    def __init__(self, table: Any, narrow: bool = False):
+        self._table, self._product = table, (narrow_product if narrow else product)(table)
+
+    def __call__(self, x: Any) -> Any:
+        """Return (..., V) of (..., D)."""
+        return self._product(x)
+
+    def look_up(self, ids: Any) -> Any:
+        """Return (B, 1, D) of ids (B, 1), None for ids (B, T)."""
+        from torch.nn.functional import embedding
+
+        return embedding(ids, self._table) if ids.ndim == 2 and ids.shape[1] == 1 else None
+
+
+def addition() -> Callable[[list[Any]], Any]:
+    """Return the sum of two tensors without masks."""
+    return lambda parts: (
+        None if len(parts) != 2 or any(torch_mask(part) is not None for part in parts) else parts[0] + parts[1]
+    )
+
+
+def normalization(gamma: Any, beta: Any, epsilon: float) -> Function:
+    """Return the layer normalization of (..., C) with these weights (C,)."""
+    from torch.nn.functional import layer_norm
+
+    shape = gamma.shape
+    return lambda x: layer_norm(x, shape, gamma, beta, epsilon) if x.dtype is gamma.dtype else None
