@@ -98,16 +98,27 @@ def build(vocabulary: int, **options: Any) -> Any:
 
 
 def train(
-    model: Any, data: Characters, steps: int, length: int, seed: int, causal: bool, batch: int = 32, rate: float = 1e-3
+    model: Any,
+    data: Characters,
+    steps: int,
+    length: int,
+    seed: int,
+    causal: bool,
+    batch: int = 32,
+    rate: float = 1e-3,
+    warmup: int = 100,
+    losses: list[float] | None = None,
 ) -> float:
-    """Train a model on random places of the texts and return the seconds that a step took, the first ones left out."""
+    """Train a model on random places of the texts and return the seconds that a step took, the first ones left out.
+
+    Blocks that normalise after the residual sum need some steps of warm-up. The loss of each step, for a token that
+    counts, is appended to `losses`.
+    """
     random = np.random.default_rng(seed)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(Adam(rate), loss)
+    model.compile(Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     times = []
     for step in range(steps):
-        # A hundred steps of warm-up: blocks that normalise after the residual sum need them.
-        model.optimizer.learning_rate.assign(rate * min(1.0, (step + 1) / 100))
+        model.optimizer.learning_rate.assign(rate * min(1.0, (step + 1) / max(warmup, 1)))
         rows = data.rows(random, batch, length + causal)
         if causal:
             ids, labels, weights = rows[:, :-1], rows[:, 1:], None
@@ -115,8 +126,10 @@ def train(
             (ids, chosen), labels = masked(rows, random), rows
             weights = chosen.astype("float32")
         before = time.perf_counter()
-        model.train_on_batch(ids, labels, sample_weight=weights)
+        loss = model.train_on_batch(ids, labels, sample_weight=weights)
         times.append(time.perf_counter() - before)
+        if losses is not None:
+            losses.append(float(loss) / (1.0 if weights is None else float(weights.mean())))
     return float(np.median(times[min(5, steps - 1) :]))
 
 
@@ -146,8 +159,10 @@ def write(out: str | None, name: str, figures: Any) -> None:
         (Path(out) / f"{name}.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def picture(out: str | None, name: str, curves: dict[str, dict[int, float]], x: str, y: str) -> None:
-    """Draw curves {label: {x: y}} over a logarithmic axis, where there is a folder for them, and matplotlib."""
+def picture(
+    out: str | None, name: str, curves: dict[str, dict[int, float]], x: str, y: str, logarithmic: bool = True
+) -> None:
+    """Draw curves {label: {x: y}}, over a logarithmic axis if asked for, where there are a folder and matplotlib."""
     if out is None:
         return
     try:
@@ -160,8 +175,9 @@ def picture(out: str | None, name: str, curves: dict[str, dict[int, float]], x: 
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     for label, values in curves.items():
-        axes.plot(list(values), list(values.values()), marker="o", label=label)
-    axes.set_xscale("log", base=2)
+        axes.plot(list(values), list(values.values()), marker="o" if logarithmic else None, label=label)
+    if logarithmic:
+        axes.set_xscale("log", base=2)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(fontsize=7)
