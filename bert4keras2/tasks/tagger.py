@@ -288,9 +288,7 @@ class EntityTagger(Task):
     ) -> Any:
         """Yield (number, entities) of (B, types, T, T) scores, for texts that have some."""
         least = np.log(threshold / (1 - threshold)) if 0 < threshold < 1 else (-1e29 if threshold <= 0 else np.inf)
-        found = np.flatnonzero(scores > least)  # argwhere takes several times as long
-        values = scores.reshape(-1)[found]
-        places = np.stack(np.unravel_index(found, scores.shape), 1)
+        places, values = _above(scores, float(least))
         for row, part in _by_row(places[:, 0]):
             offsets = TokenOffsets(self.tokenizer, texts[rows[row]], self.maxlen, self.prefix)
             own = zip(places[part, 1:].tolist(), values[part].tolist(), strict=True)
@@ -374,3 +372,17 @@ def _by_row(rows: np.ndarray) -> Iterable[tuple[int, slice]]:
     starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
     for start, end in zip(starts, [*starts, len(rows)][1:], strict=True):
         yield int(rows[start]), slice(start, end)
+
+
+def _above(scores: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (N, axes) places of scores above one, sorted, and these scores.
+
+    They are read as they lie in memory, where PyTorch's axes may stand in another order: a copy would take longer.
+    """
+    order = np.argsort([-step for step in scores.strides], kind="stable")
+    lying = scores.transpose(order)
+    found = np.flatnonzero(lying > least)  # argwhere takes several times as long
+    places = np.empty((len(found), scores.ndim), "int64")
+    places[:, order] = np.stack(np.unravel_index(found, lying.shape), 1)
+    sequence = np.lexsort(places.T[::-1])
+    return places[sequence], lying.reshape(-1)[found][sequence]

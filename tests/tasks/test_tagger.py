@@ -13,6 +13,7 @@ from task_cases import OTHER, once
 from bert4keras2.tasks import EntityTagger, RowError, load_task
 from bert4keras2.tasks.heads.losses import span_crossentropy
 from bert4keras2.tasks.rows.entities import EntityRow, entity_row
+from bert4keras2.tasks.tagger import _above
 from bert4keras2.tasks.texts.offsets import TokenOffsets
 from bert4keras2.tasks.texts.tags import TagScheme, bio_tags, forward_backward, viterbi
 from bert4keras2.tokenizers import load_tokenizer
@@ -225,3 +226,12 @@ def test_places_of_tokens(checkpoint, maxlen, special):
             assert (
                 span is None or token == "[UNK]" or token.removeprefix("##") in lowercase_and_strip(text[slice(*span)])
             )
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 1, 0, 2)])
+def test_scores_are_found_as_they_lie(order):
+    lying = np.random.RandomState(0).standard_normal((3, 4, 5, 2)).astype("float32")
+    scores = lying.transpose(np.argsort(order))
+    places, values = _above(scores, 0.5)
+    np.testing.assert_array_equal(places, np.argwhere(scores > 0.5))
+    np.testing.assert_array_equal(values, scores[scores > 0.5])
