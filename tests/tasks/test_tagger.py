@@ -201,7 +201,7 @@ def test_long_texts(checkpoint):
     assert found[0] == (0, (3, 4, "人")) and found[1][0] == len(samples) - 1
 
 
-PLACES = (
+TEXTS_TO_PLACE = (
     ("", "小明，在“北京”"),
     ("店：", "小明龘在…·"),
     ("", "小明 in 北京abc １２"),
@@ -215,7 +215,7 @@ PLACES = (
 def test_places_of_tokens(checkpoint, maxlen, special):
     """The short way for Chinese texts gives what the long one gives, and each place has what its token says."""
     tokenizer = load_tokenizer(checkpoint)
-    for prefix, text in PLACES:
+    for prefix, text in TEXTS_TO_PLACE:
         found = TokenOffsets(tokenizer, text, maxlen, prefix, special)
         slow = load_tokenizer(checkpoint, never_split=["[MASK]"])
         other = TokenOffsets(slow, text, maxlen, prefix, special)
