@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from bert4keras2.functional.functions import is_torch_tensor, most_negative
+from bert4keras2.functional.prepared import in_step
 
 __all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads", "writable"]
 
@@ -110,14 +111,13 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
 def _as_numbers(mask: Any, dtype: Any) -> Any:
     """Return what is added to scores for a mask of booleans: the kernel itself makes NaN of a row without any key.
 
-    All blocks share a mask, so the numbers stay with it.
+    In a step of decoding all blocks share a mask, which nobody writes into: the numbers stay with it.
     """
     import torch
 
-    found = getattr(mask, NUMBERS, None)
-    # What inference mode made is of no use where gradients are taken.
-    if found is None or found.dtype != dtype or (found.is_inference() and torch.is_grad_enabled()):
+    found = getattr(mask, NUMBERS, None) if in_step() else None
+    if found is None or found.dtype != dtype:
         found = torch.where(mask, 0.0, most_negative(keras.backend.standardize_dtype(dtype))).to(dtype)
-        if not torch.compiler.is_compiling():
+        if in_step():
             setattr(mask, NUMBERS, found)
     return found

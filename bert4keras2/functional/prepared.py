@@ -52,6 +52,11 @@ def preparing(*kept: PreparedLayers) -> Iterator[None]:
         _FUNCTIONS.reset(token)
 
 
+def in_step() -> bool:
+    """Whether layers have functions here: the steps of a decoder, which write into no mask."""
+    return bool(_FUNCTIONS.get())
+
+
 class Recipe(NamedTuple):
     """How a layer's function is made.
 
@@ -82,13 +87,20 @@ class PreparedLayers:
         found = {}
         for layer, variables, make in self._recipes():
             tensors = [variable.value for variable in variables]
-            # PyTorch counts the changes of a tensor in place, which is how variables are assigned and trained.
-            state = [(tensor.data_ptr(), tensor._version, tuple(tensor.shape)) for tensor in tensors]
+            state = [_state(tensor) for tensor in tensors]
             key = id(layer)
             if key not in self._kept or self._kept[key][0] != state:
                 self._kept[key] = state, make(*(tensor.detach() for tensor in tensors))
             found[key] = self._kept[key][1]
         return found
+
+
+def _state(tensor: Any) -> tuple[Any, ...]:
+    """Return what differs when a tensor has other values.
+
+    PyTorch counts its changes in place, which is how variables are assigned and trained, but in inference mode.
+    """
+    return tensor.data_ptr(), None if tensor.is_inference() else tensor._version, tuple(tensor.shape)
 
 
 def product(matrix: Any, bias: Any = None) -> Function:
