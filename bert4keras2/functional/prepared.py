@@ -18,6 +18,7 @@ __all__ = [
     "Recipe",
     "TableFunction",
     "addition",
+    "in_step",
     "narrow_product",
     "normalization",
     "prepared",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bert4keras2.arguments import at_least, fraction, positive
+from bert4keras2.snippets.arrays import softmax
 
 __all__ = [
     "beyond_nucleus",
@@ -23,13 +24,6 @@ __all__ = [
     "top_k_filter",
     "top_p_filter",
 ]
-
-
-def softmax(logits: Any) -> np.ndarray:
-    """Return the probabilities (B, V) of logits (B, V); -inf gives 0."""
-    logits = np.asarray(logits)
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def top_k_filter(logits: Any, k: int) -> np.ndarray:
