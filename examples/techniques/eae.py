@@ -1,6 +1,6 @@
 """Small images out of noise: an auto-encoder whose codes have maximal entropy (kexue.fm/archives/7343).
 
-    python examples/techniques/eae.py --epochs 200 --weight 0.05 --output eae.png
+    python examples/techniques/eae.py --epochs 200 --weight 0.002 --output eae.png
 
 It learns scikit-learn's 1,797 handwritten digits of 8 x 8 (pip install scikit-learn) once without and once with the
 entropy of its codes in the loss, says how normal the codes are, and writes a picture: above what the decoder makes of
@@ -69,8 +69,8 @@ def main():
     """Train both, print a line for each, and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=8, help="numbers of a code")
-    parser.add_argument("--weight", type=float, default=0.05, help="of the entropy beside the squared error")
-    parser.add_argument("--epochs", type=int, default=150)
+    parser.add_argument("--weight", type=float, default=0.002, help="of the entropy beside the squared error")
+    parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--output", default="eae.png")
     args = parser.parse_args()
     try:
