@@ -98,17 +98,9 @@ def build(vocabulary: int, **options: Any) -> Any:
 
 
 def train(
-    model: Any,
-    data: Characters,
-    steps: int,
-    length: int,
-    seed: int,
-    causal: bool,
-    batch: int = 32,
-    rate: float = 1e-3,
-    warmup: int = 100,
-    losses: list[float] | None = None,
-) -> float:
+    model: Any, data: Characters, steps: int, length: int, seed: int, causal: bool, batch: int = 32, rate: float = 1e-3,
+    warmup: int = 100, losses: list[float] | None = None,
+) -> float:  # fmt: skip
     """Train a model on random places of the texts and return the seconds that a step took, the first ones left out.
 
     Blocks that normalise after the residual sum need some steps of warm-up. The loss of each step, for a token that
