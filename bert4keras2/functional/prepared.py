@@ -136,10 +136,12 @@ class TableFunction:
     Args:
         table: the tensor.
         narrow: read it in bfloat16 for the products of few rows.
+        rows: whether rows of it are looked up as they are; not where the layer casts them.
     """
 
-    def __init__(self, table: Any, narrow: bool = False):
-        self._table, self._product = table, (narrow_product if narrow else product)(table)
+    def __init__(self, table: Any, narrow: bool = False, rows: bool = True):
+        self._table = table if rows else None
+        self._product = (narrow_product if narrow else product)(table)
 
     def __call__(self, x: Any) -> Any:
         """Return (..., V) of (..., D)."""
@@ -149,7 +151,8 @@ class TableFunction:
         """Return (B, 1, D) of ids (B, 1), None for ids (B, T)."""
         from torch.nn.functional import embedding
 
-        return embedding(ids, self._table) if ids.ndim == 2 and ids.shape[1] == 1 else None
+        single = self._table is not None and ids.ndim == 2 and ids.shape[1] == 1
+        return embedding(ids, self._table) if single else None
 
 
 def addition() -> Callable[[list[Any]], Any]:

@@ -77,10 +77,7 @@ class Embedding(NodeMethods, keras.layers.Embedding):
             return vectors if self.prompt is None else self.prompt.look_up(inputs, vectors)
         if mode != "dense":
             raise ValueError(f"{self.name}: mode is 'embedding' or 'dense', not {mode!r}")
-        product = prepared(self)
-        scores = None if product is None else product(inputs)
-        if scores is None:
-            scores = matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
+        scores = matmul_transposed(inputs, ops.convert_to_tensor(self.embeddings, dtype=self.compute_dtype))
         return scores if self.prompt is None else self.prompt.score(inputs, scores)
 
     def __call__(self, *args: Any, **kwargs: Any):
@@ -101,7 +98,9 @@ class Embedding(NodeMethods, keras.layers.Embedding):
         """Return scores, or vectors of one id in each row, which is its first and hidden by no mask; else None."""
         if mode == "embedding":
             return function.look_up(inputs)
-        return function(inputs) if mode == "dense" and keras_private.torch_mask(inputs) is None else None
+        scores = function(inputs) if mode == "dense" else None
+        mask = keras_private.torch_mask(inputs)
+        return scores if scores is None or mask is None else keras_private.with_torch_mask(scores, mask)
 
     @property
     def embeddings(self):

@@ -175,7 +175,7 @@ class LayerNormalization(ScaleOffset):
         return self._normalize(x.float(), found[0] if found else None, beta).to(x.dtype)
 
     @property
-    def is_plain(self) -> bool:
+    def is_standard(self) -> bool:
         """Whether the last axis gets mean 0, deviation 1 and two weights of its own, and nothing else."""
         return self._is_classic() and self.zero_mean and bool(self.scale and self.offset)
 

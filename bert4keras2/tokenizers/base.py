@@ -195,7 +195,11 @@ class TokenizerBase:
 
     def _body_spans(self, text: str) -> list[tuple[int, int] | None]:
         """Start and end in the text of each of its `_body_tokens`; None of one that stands for no character."""
-        found = self.rematch(text, self._body_tokens(text))
+        return self._token_spans(text, self._body_tokens(text))
+
+    def _token_spans(self, text: str, tokens: list[str]) -> list[tuple[int, int] | None]:
+        """Start and end in the text of tokens that `tokenize` made of it; None of one that stands for no character."""
+        found = self.rematch(text, tokens)
         return [(indices[0], indices[-1] + 1) if indices else None for indices in found]
 
     def _bodies(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

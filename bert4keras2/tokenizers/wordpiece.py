@@ -199,8 +199,12 @@ class Tokenizer(TokenizerBase):
             tokens += piece if piece[0] in isolated else memo[piece]
         return tokens
 
+    def _goes_by_runs(self, text: str) -> bool:
+        """Whether each run of `piece_pattern` gives the same tokens wherever it stands; a final sigma does not."""
+        return self._plain and not (self._do_lower_case and "Σ" in text)
+
     def _body_spans(self, text: str) -> list[tuple[int, int] | None]:
-        if not self._plain or (self._do_lower_case and "Σ" in text):
+        if not self._goes_by_runs(text):
             return super()._body_spans(text)
         spans: list[tuple[int, int] | None] = []
         isolated, memo = self._char_ids, self._span_memo
@@ -213,7 +217,7 @@ class Tokenizer(TokenizerBase):
         return spans
 
     def _body_ids(self, text: str) -> list[int]:
-        if not self._plain or (self._do_lower_case and "Σ" in text):
+        if not self._goes_by_runs(text):
             return super()._body_ids(text)
         ids: list[int] = []
         isolated, memo = self._char_ids, self._id_memo
@@ -224,7 +228,7 @@ class Tokenizer(TokenizerBase):
 
     def _bodies(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         joined = "\n".join(texts)
-        if not joined or not self._plain or (self._do_lower_case and "Σ" in joined):
+        if not joined or not self._goes_by_runs(joined):
             return super()._bodies(texts)
         codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
         ids = self._code_ids[np.minimum(codes, 0xFFFF)]

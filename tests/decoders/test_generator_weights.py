@@ -46,6 +46,23 @@ def test_logits(name):
     assert np.abs(logits(narrow) - old).max() > 0.01 and apart() < 0.1
 
 
+@pytest.mark.backend
+@pytest.mark.skipif(not TORCH, reason="PyTorch has these products")
+def test_narrow_matrices_keep_the_types_of_a_mixed_model(monkeypatch):
+    """Vectors are cast as the layer casts them, and a layer whose call is replaced is called."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build("bert-lm")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    engine = Generator(model, weights="bfloat16").engine
+    dense, table = model.layers["Transformer-0-FeedForward"].o_dense, model.layers["Embedding-Token"]
+    functions = engine._prepared.functions()
+    assert id(dense) in functions and functions[id(table)].look_up(ops.zeros((1, 1), "int32")) is None
+    monkeypatch.setattr(dense, "call", lambda x, training=None: keras.layers.Dense.call(dense, x))
+    assert id(dense) not in engine._prepared.functions()
+
+
 def test_errors():
     model = build("bert-lm")
     with pytest.raises(ValueError, match="no public product"):

@@ -201,21 +201,12 @@ def test_long_texts(checkpoint):
     assert found[0] == (0, (3, 4, "人")) and found[1][0] == len(samples) - 1
 
 
-TEXTS_TO_PLACE = (
-    ("", "小明，在“北京”"),
-    ("店：", "小明龘在…·"),
-    ("", "小明 in 北京abc １２"),
-    ("a", "bc小明 a\u0301b\x07c 北\u0301京"),  # a word that begins in the prefix, accents, a control character
-    ("店：", "한국 ΑΣ Σ。\u2009İı小 明\u200b"),
-)
-
-
 @pytest.mark.parametrize("maxlen", [None, 6, 40])
 @pytest.mark.parametrize("special", [True, False])
 def test_places_of_tokens(checkpoint, maxlen, special):
     """The short way for Chinese texts gives what the long one gives, and each place has what its token says."""
     tokenizer = load_tokenizer(checkpoint)
-    for prefix, text in TEXTS_TO_PLACE:
+    for prefix, text in (("", "小明，在“北京”"), ("店：", "小明龘在…·"), ("", "小明 in 北京abc １２")):
         found = TokenOffsets(tokenizer, text, maxlen, prefix, special)
         slow = load_tokenizer(checkpoint, never_split=["[MASK]"])
         other = TokenOffsets(slow, text, maxlen, prefix, special)
@@ -223,9 +214,22 @@ def test_places_of_tokens(checkpoint, maxlen, special):
         ids = tokenizer.encode(prefix + text, maxlen=maxlen)[0]
         assert found.ids == (ids if special else ids[1:-1])
         for span, token in zip(found.spans, tokenizer.ids_to_tokens(found.ids), strict=True):
-            assert (
-                span is None or token == "[UNK]" or token.removeprefix("##") in lowercase_and_strip(text[slice(*span)])
-            )
+            assert span is None or token == "[UNK]" or text[slice(*span)] == token.removeprefix("##")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text"),
+    [
+        ("a", "bc小明 a\u0301b\x07c 北\u0301京"),  # a word that begins in the prefix, accents, a control character
+        ("店：", "한국 ΑΣ Σ。\u2009İı小 明\u200b"),
+    ],
+)
+def test_places_of_what_is_decomposed(checkpoint, prefix, text):
+    tokenizer, slow = load_tokenizer(checkpoint), load_tokenizer(checkpoint, never_split=["[MASK]"])
+    found, other = (TokenOffsets(one, text, None, prefix) for one in (tokenizer, slow))
+    assert (found.spans, found.ids) == (other.spans, other.ids) and found.ids == tokenizer.encode(prefix + text)[0]
+    for span, token in zip(found.spans, tokenizer.ids_to_tokens(found.ids), strict=True):
+        assert span is None or token == "[UNK]" or token.removeprefix("##") in lowercase_and_strip(text[slice(*span)])
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 1, 0, 2)])

@@ -60,18 +60,20 @@ def recipes_of(transformer: Any, narrow: bool) -> list[Recipe]:
 
 def _recipe(layer: Any, narrow: bool) -> Recipe | None:
     """Return how a layer is prepared, None where it has to be called."""
-    usual = usual_type(layer) == "float32"
-    if type(layer) is Add and usual:
-        return Recipe(layer, [], addition)
-    if type(layer) is LayerNormalization and usual and layer.is_plain:
-        return Recipe(layer, [layer.gamma, layer.beta], lambda gamma, beta: normalization(gamma, beta, layer.epsilon))
-    if not usual and not (narrow and layer.built):
+    dtype = usual_type(layer)
+    if dtype is None or (dtype != "float32" and not narrow):
         return None
     if type(layer) is InnerDense and not layer.lora_enabled:
         variables = [raw_kernel(layer), *([] if layer.bias is None else [layer.bias])]
         make = narrow_product if narrow else product
         return Recipe(layer, variables, lambda kernel, bias=None: make(kernel.t(), bias))
     if type(layer) is Embedding and not layer.lora_enabled and layer.prompt is None:
-        scores = narrow and layer.name.endswith("Embedding-Token")
-        return Recipe(layer, own_variables(layer), lambda table: TableFunction(table, scores))
+        scores, rows = narrow and layer.name.endswith("Embedding-Token"), dtype == "float32"
+        return Recipe(layer, own_variables(layer), lambda table: TableFunction(table, scores, rows))
+    if dtype != "float32":
+        return None
+    if type(layer) is Add:
+        return Recipe(layer, [], addition)
+    if type(layer) is LayerNormalization and layer.is_standard:
+        return Recipe(layer, [layer.gamma, layer.beta], lambda gamma, beta: normalization(gamma, beta, layer.epsilon))
     return None

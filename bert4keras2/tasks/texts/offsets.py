@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from bert4keras2.tokenizers.truncation import check_maxlen
+
 __all__ = ["TokenOffsets"]
 
 
@@ -26,20 +28,23 @@ class TokenOffsets:
     def __init__(self, tokenizer: Any, text: str, maxlen: int | None = None, prefix: str = "", special: bool = True):
         skip, whole = len(prefix), prefix + text
         starts, ends = int(tokenizer._token_start is not None), int(tokenizer._token_end is not None)
-        self._tokenizer, self._tokens = tokenizer, tokenizer.tokenize(whole, maxlen=maxlen)
+        self._tokenizer, self._whole, self._maxlen = tokenizer, whole, maxlen
+        self._edges = (0, 0) if special else (starts, ends)
         if tokenizer._wraps_texts_itself():  # nobody but rematch knows what it puts where
-            found = [
-                (indices[0], indices[-1] + 1) if indices else None for indices in tokenizer.rematch(whole, self._tokens)
-            ]
+            found = tokenizer._token_spans(whole, self._tokens)
         else:
-            body = tokenizer._body_spans(whole)[: len(self._tokens) - starts - ends]
-            found = [None] * starts + body + [None] * ends
-        if not special:
-            inner = slice(starts, len(self._tokens) - ends)
-            self._tokens, found = self._tokens[inner], found[inner]
+            found = tokenizer._body_spans(whole)
+            if maxlen is not None:
+                found = found[: check_maxlen(maxlen, starts + ends) - starts - ends]
+            found = [None] * starts + found + [None] * ends if special else found
         self.spans: list[tuple[int, int] | None] = [
             (span[0] - skip, span[1] - skip) if span is not None and span[0] >= skip else None for span in found
         ]
+
+    @cached_property
+    def _tokens(self) -> list[str]:
+        tokens = self._tokenizer.tokenize(self._whole, maxlen=self._maxlen)
+        return tokens[self._edges[0] : len(tokens) - self._edges[1]]
 
     @cached_property
     def ids(self) -> list[int]:
