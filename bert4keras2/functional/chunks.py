@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from bert4keras2.functional.functions import divisible_temporal_padding, wide
+from bert4keras2.functional.functions import divisible_temporal_padding, visible_only, wide
 
 __all__ = ["chunk_length", "earlier_chunks", "from_chunks", "to_chunks", "visible_sums"]
 
@@ -47,7 +47,6 @@ def visible_sums(keys: Any, values: Any, visible: Any) -> Any:
         visible: (..., S) booleans; None shows all.
     """
     if visible is not None:
-        # A hidden position may hold anything, so it is replaced rather than multiplied by zero.
         shown = ops.expand_dims(visible, -1)
-        keys, values = (ops.where(shown, x, ops.zeros_like(x)) for x in (keys, values))
+        keys, values = visible_only(keys, shown), visible_only(values, shown)
     return wide(ops.matmul(ops.swapaxes(keys, -1, -2), values))

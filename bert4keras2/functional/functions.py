@@ -23,6 +23,7 @@ __all__ = [
     "root_mean_square",
     "sequence_masking",
     "sinusoidal_embeddings",
+    "visible_only",
     "wide",
 ]
 
@@ -164,10 +165,7 @@ def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = 
         axis: the axis of the keys.
     """
     if method == "squared_relu":
-        weights = ops.square(ops.relu(scores))
-        if visible is not None:
-            weights = ops.where(visible, weights, ops.zeros_like(weights))
-        return weights / _count(scores, visible, axis, floor=1)
+        return visible_only(ops.square(ops.relu(scores)), visible) / _count(scores, visible, axis, floor=1)
     if method == "softmax_plus":
         count = _count(scores, visible, axis, floor=SOFTMAX_PLUS_FLOOR)
         scores = scores * ops.cast(ops.log(count) / np.log(SOFTMAX_PLUS_LENGTH), scores.dtype)
@@ -184,10 +182,21 @@ def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = 
 
 def _count(scores, visible, axis: int, floor: int):
     """Return the number of visible keys per query, at least `floor`, with `axis` kept."""
-    ones = ops.ones_like(scores)
-    if visible is not None:
-        ones = ops.where(visible, ones, ops.zeros_like(ones))
-    return ops.maximum(ops.sum(ones, axis=axis, keepdims=True), ops.cast(floor, scores.dtype))
+    if visible is None:
+        return ops.cast(ops.maximum(ops.shape(scores)[axis], floor), scores.dtype)
+    if visible.shape[axis] is None or visible.shape[axis] != scores.shape[axis]:
+        visible = ops.logical_and(visible, ops.ones_like(scores, dtype="bool"))
+    # Counted before it is spread over queries and heads: one number in place of a pass over all scores.
+    count = ops.sum(ops.cast(visible, scores.dtype), axis=axis, keepdims=True)
+    return ops.maximum(count, ops.cast(floor, scores.dtype))
+
+
+def visible_only(x, visible):
+    """Return x with zeros where `visible`, which broadcasts to it, is false; None shows all.
+
+    What is hidden may hold anything, infinity too, so it is replaced and not multiplied by zero.
+    """
+    return x if visible is None else ops.where(visible, x, ops.cast(0, x.dtype))
 
 
 def sinusoidal_embeddings(pos, dim: int, base: float = 10000):
@@ -232,16 +241,29 @@ def rotate(x, sin, cos):
         x: (..., D) tensor with D even.
         sin, cos: (..., D // 2), broadcast to the pairs of `x`.
     """
-    even, odd = x[..., 0::2], x[..., 1::2]
     if is_torch_tensor(x) and is_torch_tensor(sin):
-        import torch
-
-        sin, cos = sin.to(x.dtype), cos.to(x.dtype)
-        return torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
+        return _rotate_torch(x, sin.to(x.dtype), cos.to(x.dtype))
+    even, odd = x[..., 0::2], x[..., 1::2]
     sin, cos = ops.cast(sin, x.dtype), ops.cast(cos, x.dtype)
     shape = ops.shape(x)
     rotated = ops.stack([even * cos - odd * sin, odd * cos + even * sin], axis=-1)
     return ops.reshape(rotated, shape)
+
+
+def _rotate_torch(x, sin, cos):
+    """Rotate pairs in PyTorch: products of complex numbers, one pass in place of seven over every other number.
+
+    There are none of half precision, and torch.compile generates no code for them: those take real numbers.
+    """
+    import torch
+
+    if x.dtype not in (torch.float32, torch.float64) or torch.compiler.is_compiling():
+        even, odd = x[..., 0::2], x[..., 1::2]
+        return torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
+    if x.stride(-1) != 1 or x.storage_offset() % 2 or any(step % 2 for step in x.stride()[:-1]):
+        x = x.clone(memory_format=torch.contiguous_format)  # pairs have to lie where complex numbers may
+    turned = torch.view_as_complex(x.unflatten(-1, (-1, 2))) * torch.complex(cos, sin)
+    return torch.view_as_real(turned).flatten(-2)
 
 
 def apply_rotary_position_embeddings(sinusoidal, *tensors):
@@ -276,8 +298,7 @@ def batch_gather(params, indices):
 def masked_mean(x: Any, mask: Any) -> Any:
     """Return (B, C): the mean of x (B, T, C) over positions that a mask (B, T) shows; zeros for a row without any."""
     weights = align(ops.cast(mask, x.dtype), [0, 1], 3)
-    # A masked position may hold anything, so it is replaced rather than multiplied by zero.
-    total = ops.sum(ops.where(weights > 0, x, ops.zeros_like(x)), axis=1)
+    total = ops.sum(visible_only(x, weights > 0), axis=1)
     return total / ops.maximum(ops.sum(weights, axis=1), 1)
 
 

@@ -195,6 +195,20 @@ def test_rotate():
     np.testing.assert_allclose(actual[..., 1::2], turned.imag, atol=1e-5)
 
 
+@pytest.mark.parametrize("cut", [np.s_[..., 1:], np.s_[..., :8], np.s_[..., 1::2], np.s_[..., 0, 1:]])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_part_of_a_tensor_is_rotated_as_its_copy_is(cut, dtype):
+    """Wherever its numbers lie: pairs that start at odd places, or with others between them."""
+    x = rand(2, 3, 5, 9)
+    part = ops.cast(ops.convert_to_tensor(x), dtype)[cut]
+    copy = ops.cast(ops.convert_to_tensor(x[cut].copy()), dtype)
+    sin, cos = sinusoids(ops.convert_to_tensor(np.arange(3)[None] + 3), part.shape[-1])
+    tables = [ops.reshape(table, (1, 3, *[1] * (len(part.shape) - 3), -1)) for table in (sin, cos)]
+    turned = [rotate(tensor, *tables) for tensor in (part, copy)]
+    assert [keras.backend.standardize_dtype(tensor.dtype) for tensor in turned] == [dtype] * 2
+    np.testing.assert_array_equal(*(numpy(ops.cast(tensor, "float32")) for tensor in turned))
+
+
 def test_rotation_is_relative():
     """The product of a query and a key depends on how far apart they are."""
     q, k = rand(1, 1, 1, 8), rand(1, 1, 1, 8, seed=1)

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from bert4keras2.functional.chunks import chunk_length, earlier_chunks, from_chunks, to_chunks, visible_sums
-from bert4keras2.functional.functions import normalize_scores, rotate, wide
+from bert4keras2.functional.functions import normalize_scores, rotate, scaled_matmul, visible_only, wide
 from bert4keras2.functional.initializers import TruncatedNormal
 from bert4keras2.layers.base import (
     Layer,
@@ -174,9 +174,8 @@ class MixedChunkAttention(Layer):
 
     def _weights(self, query, key, shown, distance, dtype):
         """Return weights (..., T, S) of queries (..., T, D) and keys (..., S, D); distance is (..., T, S)."""
-        scores = wide(ops.matmul(query, ops.swapaxes(key, -1, -2)))
-        if self.attention_scale:
-            scores = scores * self.key_size**-0.5
+        scale = self.key_size**-0.5 if self.attention_scale else 1.0
+        scores = wide(scaled_matmul(query, ops.swapaxes(key, -1, -2), scale))
         if self.relative_bias:
             index = ops.clip(distance + self.chunk_size - 1, 0, 2 * self.chunk_size - 2)
             scores = scores + ops.cast(ops.take(ops.convert_to_tensor(self.distance_bias), index), scores.dtype)
@@ -239,7 +238,7 @@ class MixedChunkAttention(Layer):
         earlier = ops.logical_and(others // size < own // size, shown)
         local = ops.matmul(self._weights(query, key, within, others - own, dtype), value)
         products = wide(ops.matmul(linear_query, ops.swapaxes(linear_key, 1, 2)))
-        products = ops.where(earlier, products, ops.zeros_like(products))
+        products = visible_only(products, earlier)
         total = ops.matmul(wide(linear_query), cache["sums"])
         total = total + ops.matmul(products, wide(value))
         count = ops.expand_dims(cache["count"], 1) + ops.sum(ops.cast(earlier, "float32"), axis=-1)

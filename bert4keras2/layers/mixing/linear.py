@@ -10,7 +10,7 @@ from keras import ops
 
 from bert4keras2.functional import feature_maps
 from bert4keras2.functional.chunks import chunk_length, earlier_chunks, from_chunks, to_chunks, visible_sums
-from bert4keras2.functional.functions import rotate, wide
+from bert4keras2.functional.functions import rotate, visible_only, wide
 from bert4keras2.layers.base import register
 from bert4keras2.layers.mixing.projected import Projected
 from bert4keras2.layers.mixing.visibility import Visible, visibility
@@ -184,7 +184,7 @@ class LinearAttention(Projected):
     def _pairs(self, query, key, total, seen: Visible):
         """Return the weights (B, H, T, T) that the sums come to."""
         weights = ops.matmul(query, ops.swapaxes(key, -1, -2)) / total
-        return ops.where(pairs_of(seen, self.causal, ops.shape(query)[2]), weights, ops.zeros_like(weights))
+        return visible_only(weights, pairs_of(seen, self.causal, ops.shape(query)[2]))
 
     def get_config(self) -> dict[str, Any]:
         names = "kernel features order redraw seed causal"
@@ -212,7 +212,7 @@ def causal_sums(query: Any, key: Any, value: Any, tokens: Any) -> Any:
     place = ops.arange(size, dtype="int32")
     before = ops.expand_dims(place, 0) <= ops.expand_dims(place, 1)
     weights = ops.matmul(query, ops.swapaxes(key, -1, -2))
-    weights = ops.where(ops.logical_and(before, ops.expand_dims(shown, -2)), weights, ops.zeros_like(weights))
+    weights = visible_only(weights, ops.logical_and(before, ops.expand_dims(shown, -2)))
     mixed = ops.matmul(weights, value) + ops.matmul(query, earlier_chunks(visible_sums(key, value, shown)))
     return ops.swapaxes(from_chunks(ops.swapaxes(mixed, 2, 3), length), 1, 2)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.functional.functions import normalize_scores, wide
+from bert4keras2.functional.functions import normalize_scores, visible_only, wide
 from bert4keras2.layers.base import (
     Layer,
     activation_config,
@@ -82,7 +82,7 @@ class TokenMLP(_Mixing):
         check_length(self, x, self.max_length)
         real, length = _real(x, attention_mask, mask), ops.shape(x)[1]
         if real is not None:
-            x = ops.where(ops.expand_dims(real, -1), x, ops.zeros_like(x))
+            x = visible_only(x, ops.expand_dims(real, -1))
         x = ops.swapaxes(x, 1, 2)  # (B, C, T)
         inner = ops.matmul(x, ops.cast(self.in_kernel, x.dtype)[:length]) + ops.cast(self.in_bias, x.dtype)
         inner = get_activation(self.activation)(inner)
@@ -167,7 +167,7 @@ class FourierMixing(_Mixing):
         dtype, real = x.dtype, _real(x, attention_mask, mask)
         x = wide(x)
         if real is not None:
-            x = ops.where(ops.expand_dims(real, -1), x, ops.zeros_like(x))
+            x = visible_only(x, ops.expand_dims(real, -1))
         if self.length is not None:
             check = x.shape[1]
             if isinstance(check, int) and check > self.length:
@@ -183,7 +183,7 @@ class FourierMixing(_Mixing):
         channel = ops.cast(ops.arange(x.shape[-1]), x.dtype)
         columns = _waves(channel, float(x.shape[-1]))
         mixed = ops.matmul(cosine, ops.matmul(x, columns[0])) - ops.matmul(sine, ops.matmul(x, columns[1]))
-        return ops.cast(ops.where(ops.expand_dims(real, -1), mixed, ops.zeros_like(mixed)), dtype)
+        return ops.cast(visible_only(mixed, ops.expand_dims(real, -1)), dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "length": self.length}

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from bert4keras2.functional.functions import normalize_scores, wide
+from bert4keras2.functional.functions import normalize_scores, visible_only, wide
 from bert4keras2.layers.base import register
 from bert4keras2.layers.mixing.projected import Projected
 from bert4keras2.layers.mixing.visibility import visibility
@@ -78,12 +78,12 @@ class NystromAttention(Projected):
         marks = ops.expand_dims(ops.expand_dims(used, 1), 1)  # (B, 1, 1, M)
         left = self._softmax(query, key_marks, marks)
         middle = self._softmax(query_marks, key_marks, marks)
-        middle = ops.where(ops.expand_dims(ops.expand_dims(used, 1), -1), middle, ops.zeros_like(middle))
+        middle = visible_only(middle, ops.expand_dims(ops.expand_dims(used, 1), -1))
         right = self._softmax(query_marks, key, ops.expand_dims(ops.expand_dims(tokens, 1), 1))
         inverse = pseudo_inverse(middle, self.iterations)
         left = ops.matmul(left, inverse)
         shown = ops.expand_dims(ops.expand_dims(tokens, 1), -1)
-        value = ops.where(shown, value, ops.zeros_like(value))
+        value = visible_only(value, shown)
         mixed = ops.cast(ops.matmul(left, ops.matmul(right, wide(value))), value.dtype)
         if self.convolution:
             mixed = mixed + self._convolved(value)
@@ -129,7 +129,7 @@ class EfficientAttention(Projected):
         query = ops.softmax(query, axis=-1)
         shown = ops.expand_dims(ops.expand_dims(tokens, 1), -1)
         key = normalize_scores(key, shown, "softmax", axis=2)
-        key, value = (ops.where(shown, tensor, ops.zeros_like(tensor)) for tensor in (key, value))
+        key, value = (visible_only(tensor, shown) for tensor in (key, value))
         mixed = ops.matmul(query, ops.matmul(ops.swapaxes(key, -1, -2), value))
         output = self.merge(ops.cast(mixed, self.compute_dtype))
         return (output, ops.matmul(query, ops.swapaxes(key, -1, -2))) if return_weights else output

@@ -6,6 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from bert4keras2.functional.functions import visible_only
+
 __all__ = ["check_length", "columns_at", "kept", "places_of", "weighted_sum"]
 
 
@@ -55,9 +57,9 @@ def weighted_sum(weights: Any, x: Any, attention_mask: Any) -> Any:
     if attention_mask.shape[2] == 1:
         # One row for all queries: hiding what is mixed needs no weights for each text.
         shown = ops.expand_dims(attention_mask[:, 0, 0], -1)
-        return ops.matmul(weights, ops.where(shown, x, ops.zeros_like(x)))
+        return ops.matmul(weights, visible_only(x, shown))
     shown = attention_mask[:, 0]
-    return ops.matmul(ops.where(shown, weights, ops.zeros_like(weights)), x)
+    return ops.matmul(visible_only(weights, shown), x)
 
 
 def kept(cache: Any, new: tuple[Any, ...], index: Any) -> tuple[tuple[Any, ...], bool]:
