@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m bert4ker
     parser.add_argument("--normalize", action="store_true", help="vectors of length 1")
     parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="of build_transformer_model")
     parser.add_argument(
-        "--whole", action="store_true", help="a generating model as it is, from ids to scores of all positions (onnx)"
+        "--whole", action="store_true", help="a generating model as it is, from ids to scores of all positions"
     )
     parser.add_argument("--opset", type=int, help="version of ONNX's operators")
     parser.add_argument("--names", type=json.loads, metavar="JSON", help="names for the outputs of a .keras file")
@@ -107,8 +107,8 @@ def export_folder(
         to: "onnx", "saved_model", "litert" or "openvino".
         int8: matrices of eight bits ("onnx", "litert").
         **options: of a task, those of `load_task`; with `pooling`, those of `SentenceEncoder.load`; otherwise those of
-            `build_transformer_model`. A model that generates is exported as ONNX by the step, with those of `Generator`
-            and `tokenizer_options`; all else, and with `whole=True`, is the model's outputs. `opset` for ONNX.
+            `build_transformer_model`. A model that generates is exported by the step, with those of `Generator` and
+            `tokenizer_options`; all else, and with `whole=True`, is the model's outputs. `opset` for ONNX.
 
     Returns:
         What was written and how it compares, in words.
@@ -128,7 +128,7 @@ def export_folder(
     from bert4keras2.tokenizers import load_tokenizer
 
     opset = {"opset": options.pop("opset")} if "opset" in options else {}
-    whole = options.pop("whole", False) or to != "onnx"
+    whole = options.pop("whole", False)
     if target is None:
         target = f"{os.fspath(source).rstrip(os.sep)}-{to}{'-int8' if int8 else ''}"
     folder = resolve(source, progress=options.get("progress"))

@@ -135,12 +135,12 @@ class Generator:
         save_generator(self, self._source, folder)
 
     def export(self, folder: str | os.PathLike, to: str = "onnx", int8: bool = False, **options: Any) -> str:
-        """Write one step of generation as ONNX, with keys and values as inputs and outputs, and the tokenizer's files.
+        """Write one step of generation, with keys and values as inputs and outputs, and the tokenizer's files.
 
         Args:
-            folder: where to; `load` reads it, and docs/export.md says what other programs have to know.
-            to: "onnx"; other formats have the model without a cache, by `model.export`.
-            int8: matrices of eight bits.
+            folder: where to; `load` reads that of ONNX, and docs/export.md says what other programs have to know.
+            to: "onnx", "saved_model", "litert" or "openvino".
+            int8: matrices of eight bits ("onnx", "litert").
             **options: `opset`.
 
         Returns:

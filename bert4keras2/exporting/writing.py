@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,19 +12,31 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert4keras2.exporting.converters import litert_of, openvino_of, save_function
 from bert4keras2.exporting.elsewhere import export_elsewhere
 from bert4keras2.exporting.int8 import likeness, write_int8
 from bert4keras2.exporting.onnx_convert import OPSET, onnx_of
-from bert4keras2.exporting.packages import load_package
 from bert4keras2.exporting.runtime import OnnxModel
 from bert4keras2.files import scratch_folder
 from bert4keras2.functional import keras_private
 
-__all__ = ["FORMATS", "PLACES", "TOLERANCE", "Written", "check_format", "check_precision", "export_model"]
+__all__ = [
+    "FORMATS",
+    "PLACES",
+    "RUNTIMES",
+    "TOLERANCE",
+    "Written",
+    "check_format",
+    "check_precision",
+    "export_model",
+    "move_written",
+]
 
 # What each format is called on a disk; a name without an ending is a folder.
 PLACES = {"onnx": "model.onnx", "saved_model": "saved_model", "litert": "model.tflite", "openvino": "model.xml"}
 FORMATS = tuple(PLACES)
+# What runs them.
+RUNTIMES = {"onnx": "onnxruntime", "saved_model": "TensorFlow", "litert": "LiteRT", "openvino": "OpenVINO"}
 TOLERANCE = 1e-4
 # Formats of which the writers can make matrices of eight bits.
 WITH_INT8 = ("onnx", "litert")
@@ -43,18 +53,20 @@ class Written:
         difference: the largest difference between the outputs of the file in float32 and the model's, relative to the
             largest output where that is more than 1; None for formats that were not run.
         likeness: with int8, the mean cosine between outputs with and without; otherwise None.
+        to: the format.
     """
 
     path: str
     difference: float | None = None
     likeness: float | None = None
+    to: str = "onnx"
 
     def summary(self) -> str:
         """Return what was written and how it compares, in words."""
         files = [self.path] if os.path.isfile(self.path) else [str(p) for p in Path(self.path).rglob("*")]
         said = f"{self.path}: {sum(os.path.getsize(file) for file in files) / 2**20:.1f} MiB"
         if self.difference is not None:
-            said += f", differs from Keras by {self.difference:.1g} in onnxruntime"
+            said += f", differs from Keras by {self.difference:.1g} in {RUNTIMES[self.to]}"
         if self.likeness is not None:
             said += f"; int8: cosine {self.likeness:.4f} with float32 on random ids"
             said += "" if self.likeness >= LIKE else ", which is low: measure it on your texts"
@@ -124,7 +136,7 @@ def export_model(
                 write_int8(partial, smaller)
                 done = Written(path, done.difference, likeness(exact, OnnxModel(smaller), examples))
                 os.replace(smaller, partial)
-        _move(work, partial, path)
+        move_written(work, partial, path)
     return done
 
 
@@ -161,48 +173,29 @@ def _write_onnx(model: Any, path: str, names: Sequence[str], opset: int) -> None
 
 
 def _write_saved_model(model: Any, path: str) -> None:
-    import tensorflow as tf
-
     structure = keras_private.input_structure(model)
-    inputs = keras.tree.flatten(structure)
-    # Signatures are called by these names, so they are Python's.
-    given = [keras_private.maker(x).name.replace("-", "_") for x in inputs]
-    specs = [tf.TensorSpec(x.shape, x.dtype, name=name) for x, name in zip(inputs, given, strict=True)]
+    inputs = {keras_private.maker(x).name: (x.shape, x.dtype) for x in keras.tree.flatten(structure)}
     names = _output_names(model)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
 
-    def serve(*tensors: Any) -> Any:
+    def serve(*tensors: Any) -> dict[str, Any]:
         outputs = model(keras.tree.pack_sequence_as(structure, list(tensors)), training=False)
         return dict(zip(names, keras.tree.flatten(outputs), strict=True))
 
-    archive.add_endpoint(name="serve", fn=serve, input_signature=specs)
-    with contextlib.redirect_stdout(io.StringIO()):
-        archive.write_out(path, verbose=False)
+    save_function(model, serve, inputs, path)
 
 
 def _write_litert(model: Any, path: str, int8: bool) -> None:
-    import tensorflow as tf
-
     with scratch_folder(path) as work:
         saved = os.path.join(work, "saved_model")
         _write_saved_model(model, saved)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
-        # GELU's error function is none of LiteRT's own operators.
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        if int8:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        found = converter.convert()
-    with open(path, "wb") as file:
-        file.write(found)
+        litert_of(saved, path, int8)
 
 
 def _write_openvino(model: Any, path: str, names: Sequence[str], opset: int) -> None:
-    openvino = load_package("openvino", "Exporting to OpenVINO")
     with scratch_folder(path) as work:
         file = os.path.join(work, "model.onnx")
         _write_onnx(model, file, names, opset)
-        openvino.save_model(openvino.convert_model(file), path, compress_to_fp16=False)
+        openvino_of(file, path)
 
 
 def _difference(model: Any, exact: OnnxModel, examples: Sequence[Sequence[np.ndarray]]) -> float | None:
@@ -239,8 +232,14 @@ def _difference(model: Any, exact: OnnxModel, examples: Sequence[Sequence[np.nda
     return largest
 
 
-def _move(work: str, partial: str, path: str) -> None:
-    """Give what was written its place, the files that lie beside it too."""
+def move_written(work: str, partial: str, path: str) -> None:
+    """Give what was written its place, the files that lie beside it too.
+
+    Args:
+        work: the folder that it was written in.
+        partial: the file or folder in there.
+        path: its place; what stood there goes.
+    """
     if os.path.isdir(path):
         shutil.rmtree(path)
     stem, suffix = os.path.splitext(os.path.basename(path))

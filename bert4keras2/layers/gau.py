@@ -174,7 +174,7 @@ class GatedAttentionUnit(Extensible):
             return_weights=return_weights,
         )
         attended, *weights = attended if return_weights else (attended,)
-        output = self.o_dense(gate * ops.squeeze(attended, 2))
+        output = self.o_dense(gate * attended[:, :, 0])
         output = output if self.adapter is None else self.adapter(output)
         if self.prefix is not None:
             weights = [shown[..., self.prefix.length :] for shown in weights]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from bert4keras2.clue import get_task
 from bert4keras2.tasks import EntityTagger, MultipleChoice, SpanReader, TextClassifier, TextMatcher, read_rows
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples" / "clue"))
+from real_sets import choices, entities, reading  # noqa: E402 - a script beside those of CLUE reads their rows
 
 HEADS = ("crf", "global_pointer", "efficient_global_pointer")  # of taggers
 TASKS = ("classifier", *HEADS, "matcher", "choice", "reader")
@@ -54,19 +57,17 @@ class Recorded:
 
 def trained(name: str, options: argparse.Namespace) -> Any:
     """Return a task that has learnt a little: what it answers costs as much as usual answers do."""
-    folder, common = options.data / "clue", {"prefix": options.prefix}
+    common = {"prefix": options.prefix}
     if name == "classifier":
         return TextClassifier.from_checkpoint(options.checkpoint, labels=["0", "1"], pooling="mean", **common)
     if name in HEADS:
-        rows = [(row.text, list(row.spans)) for row in get_task("cluener").load(folder / "cluener", "train")]
+        rows, _ = entities(options.data)
         task = EntityTagger.from_checkpoint(options.checkpoint, head=name, **common)
     elif name == "reader":
-        rows = get_task("cmrc2018").read(folder / "cmrc2018" / "cmrc2018_trial.json")
-        rows = [(row.context, row.question, [one.text for one in row.answers]) for row in rows if row.question.strip()]
+        rows = sum(reading(options.data), [])
         task = SpanReader.from_checkpoint(options.checkpoint, maxlen=384, **common)
     elif name == "choice":
-        rows = get_task("c3").read(folder / "c3" / "c3-d-dev.json")
-        rows = [("\n".join(row.passage), row.question, list(row.choices), row.answer) for row in rows]
+        rows, _ = choices(options.data)
         task = MultipleChoice.from_checkpoint(options.checkpoint, maxlen=256, **common)
     else:
         return TextMatcher.from_checkpoint(options.checkpoint, **common)

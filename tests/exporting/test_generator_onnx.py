@@ -133,21 +133,57 @@ def test_int8_and_the_whole_model(folder, tmp_path, capsys):
     assert OnnxModel(f"{target}/model.onnx").inputs == ["Input-Token", "Input-Segment"]
 
 
+OTHERS = [
+    ("saved_model", "TensorFlow", {"saved_model"}),
+    ("litert", "LiteRT", {"model.tflite"}),
+    ("openvino", "OpenVINO", {"model.xml", "model.bin"}),
+]
+
+
 @on_tensorflow
-def test_a_wrong_step_is_not_written(folder, tmp_path, monkeypatch):
+@pytest.mark.long
+@pytest.mark.parametrize(("to", "runtime", "files"), OTHERS)
+def test_steps_in_other_formats(to, runtime, files, folder, tmp_path, capsys):
+    """Each is run step by step by its own program before it gets its place; an encoder has files of its own."""
+    if to == "openvino":
+        pytest.importorskip("openvino")
+    target = tmp_path / "exported"
+    assert command.main(["export", str(folder), "--to", to, "--output", str(target)]) == 0
+    assert f"in {runtime}" in capsys.readouterr().out
+    assert files < {place.name for place in target.iterdir()}
+    said = json.loads((target / "export.json").read_text(encoding="utf-8"))
+    assert (said["kind"], said["to"]) == ("generator", to) and said["inputs"][0] == "Input-Token"
+    with pytest.raises(ValueError, match=f"holds a model for {to}, which is run by programs of its own"):
+        Generator.load(target)
+    written, parts = writing.write_steps(engine_of(build("t5.1.0")), str(tmp_path), to)
+    assert written.difference < 1e-4 and (tmp_path / parts["encoder"]).exists()
+
+
+@on_tensorflow
+@pytest.mark.parametrize("to", ["onnx", pytest.param("saved_model", marks=pytest.mark.long)])
+def test_a_wrong_step_is_not_written(to, folder, tmp_path, monkeypatch):
     """A step that does not see what came before gives other scores than the whole model."""
     generator = Generator.load(folder)
     monkeypatch.setattr(graph.StepGraph, "_mask", lambda self, tokens, segments, mask, past: mask[:, None] < 0)
     with pytest.raises(ValueError, match=r"differ by .* step by step, .* nothing was written"):
-        writing.write_steps(engine_of(generator._source), str(tmp_path))
+        writing.write_steps(engine_of(generator._source), str(tmp_path), to)
+    assert not list(tmp_path.iterdir())
+
+
+@on_tensorflow
+@pytest.mark.long
+def test_what_litert_cannot_take(tmp_path):
+    """Its converter makes nonsense of NEZHA's distances in eight bits, and says so only when it is run."""
+    with pytest.raises(ValueError, match="what was written for litert does not run, so it was not kept"):
+        writing.write_steps(engine_of(build("nezha-lm")), str(tmp_path), "litert", int8=True)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.backend
 def test_what_is_refused(folder, tmp_path):
     generator = Generator.load(folder)
-    with pytest.raises(ValueError, match="as ONNX alone, not for litert: model.export"):
-        generator.export(tmp_path / "x", "litert")
+    with pytest.raises(ValueError, match="int8 is for onnx and litert, not for saved_model"):
+        generator.export(tmp_path / "x", "saved_model", int8=True)
     with pytest.raises(ValueError, match="holds a checkpoint"):
         generator.export(folder)
     linear = build("bert-lm", attention="linear")

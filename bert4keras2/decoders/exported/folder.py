@@ -10,7 +10,7 @@ import keras
 
 from bert4keras2.decoders.engine import engine_of
 from bert4keras2.decoders.exported.engine import ExportedEngine, StepConfig
-from bert4keras2.decoders.exported.writing import ENCODER, STEP, write_steps
+from bert4keras2.decoders.exported.writing import step_files, write_steps
 from bert4keras2.decoders.saving import transformer_to_save, write_options
 from bert4keras2.exporting import Description, OnnxModel, check_format, refuse_checkpoint
 from bert4keras2.exporting.elsewhere import run_export
@@ -31,19 +31,14 @@ def export_generator(
     Args:
         generator: the `Generator`.
         folder: where to; it is made.
-        to: "onnx".
-        int8: matrices of eight bits.
+        to: "onnx", "saved_model", "litert" or "openvino".
+        int8: matrices of eight bits ("onnx", "litert").
         opset: version of ONNX's operators.
 
     Returns:
         What was written and how it compares, in words.
     """
     check_format(to, int8)
-    if to != "onnx":
-        raise ValueError(
-            f"a step with its cache is written as ONNX alone, not for {to}: model.export(path, format={to!r}) writes"
-            " the model without a cache"
-        )
     if isinstance(generator._source, ExportedEngine):
         raise ValueError("this generator is an exported model: export the one that it was made from")
     transformer = transformer_to_save(generator, generator._source)
@@ -56,16 +51,17 @@ def export_generator(
             generator.save(source)
             options = ["--to", to, "--output", folder, "--opset", str(opset), *(["--int8"] if int8 else [])]
             return run_export([source, *options], work)
-    written, parts = write_steps(engine_of(transformer), folder, int8, opset)
+    written, parts = write_steps(engine_of(transformer), folder, to, int8, opset)
+    step = step_files(to)[0]
     save_config(transformer, folder)
     save_tokenizer(generator.tokenizer, folder, transformer)
     write_options(generator, folder)
     Description(
         kind="generator",
         to=to,
-        file=STEP,
-        inputs=list(parts["inputs"][STEP]),
-        outputs=list(parts["outputs"][STEP]),
+        file=step,
+        inputs=list(parts["inputs"][step]),
+        outputs=list(parts["outputs"][step]),
         pad_id=transformer.config.pad_id,
         width=transformer.config.rows,
         int8=int8,
@@ -106,5 +102,5 @@ def in_onnx(generator: Any) -> ExportedEngine:
             export_generator(generator, target)
             return ExportedEngine.load(target)
         parts = write_steps(generator.engine, folder)[1]
-        models = [OnnxModel(os.path.join(folder, name)) for name in (STEP, ENCODER) if name in parts["inputs"]]
+        models = [OnnxModel(os.path.join(folder, name)) for name in step_files("onnx") if name in parts["inputs"]]
         return ExportedEngine(models[0], [*models, None][1], StepConfig(**parts["config"]), parts["extra_inputs"])

@@ -1,4 +1,4 @@
-"""One step of generation to ONNX files, compared with the model without a cache before they get their places."""
+"""One step of generation to files, compared with the model without a cache before they get their places."""
 
 from __future__ import annotations
 
@@ -14,26 +14,36 @@ from bert4keras2.decoders.engine import Engine
 from bert4keras2.decoders.exported.engine import ExportedEngine, StepConfig
 from bert4keras2.decoders.exported.graph import EncoderGraph, StepGraph
 from bert4keras2.exporting import OnnxModel, Written
+from bert4keras2.exporting.converters import identifier, litert_of, openvino_of, save_function
 from bert4keras2.exporting.int8 import likeness, write_int8
 from bert4keras2.exporting.onnx_convert import LARGEST, OPSET, onnx_of_function
 from bert4keras2.exporting.onnx_graph import call_dimensions
-from bert4keras2.exporting.writing import TOLERANCE, check_precision
+from bert4keras2.exporting.other_runtimes import OtherModel
+from bert4keras2.exporting.writing import PLACES, RUNTIMES, TOLERANCE, check_precision, move_written
 from bert4keras2.files import scratch_folder
 
-__all__ = ["ENCODER", "STEP", "write_steps"]
+__all__ = ["step_files", "write_steps"]
 
-STEP, ENCODER = "model.onnx", "encoder.onnx"
+THROUGH_ONNX = ("onnx", "openvino")
 # Prompts and what follows them in the comparison, in tokens: one alone, several of different lengths.
 CASES = (([5], 3), ([1, 9, 4], 3))
 
 
-def write_steps(engine: Engine, folder: str, int8: bool = False, opset: int = OPSET) -> tuple[Written, dict[str, Any]]:
-    """Write one step of a model, and its encoder if it has one, as ONNX; Keras runs on TensorFlow.
+def step_files(to: str) -> tuple[str, str]:
+    """Return what the files of a format are called: the step's and the encoder's."""
+    return PLACES[to], PLACES[to].replace("model", "encoder")
+
+
+def write_steps(
+    engine: Engine, folder: str, to: str = "onnx", int8: bool = False, opset: int = OPSET
+) -> tuple[Written, dict[str, Any]]:
+    """Write one step of a model, and its encoder if it has one; Keras runs on TensorFlow.
 
     Args:
         engine: of the model, computing in float32.
         folder: where to; it exists.
-        int8: matrices of eight bits.
+        to: the format.
+        int8: matrices of eight bits ("onnx", "litert").
         opset: version of ONNX's operators.
 
     Returns:
@@ -45,37 +55,72 @@ def write_steps(engine: Engine, folder: str, int8: bool = False, opset: int = OP
     """
     model = engine.transformer.model
     check_precision(model)
-    if 4 * model.count_params() > LARGEST:
+    if to in THROUGH_ONNX and 4 * model.count_params() > LARGEST:
         raise ValueError(f"{model.name} has {model.count_params():,} weights: an ONNX file holds 2 GiB at most")
-    graphs: dict[str, StepGraph | EncoderGraph] = {STEP: StepGraph(engine)}
+    step_file, encoder_file = step_files(to)
+    graphs: dict[str, StepGraph | EncoderGraph] = {step_file: StepGraph(engine)}
     if engine.encoder is not None:
-        graphs[ENCODER] = EncoderGraph(engine)
-    extra = [port.name for port in graphs[STEP].extra]
+        graphs[encoder_file] = EncoderGraph(engine)
+    extra = [port.name for port in graphs[step_file].extra]
     config = StepConfig.of(engine.config)
-    path = os.path.join(os.path.abspath(folder), STEP)
+    path = os.path.join(os.path.abspath(folder), step_file)
     with scratch_folder(path) as work:
-        for name, graph in graphs.items():
-            _write(graph, os.path.join(work, name), opset)
-        models = [OnnxModel(os.path.join(work, name)) for name in graphs]
+        models = [_written(graph, os.path.join(work, name), to, opset) for name, graph in graphs.items()]
         recorded = [_Recorded(one) for one in models]
-        difference = _difference(engine, ExportedEngine(recorded[0], [*recorded, None][1], config, extra))
+        difference = _difference(engine, ExportedEngine(recorded[0], [*recorded, None][1], config, extra), to)
         like = None
         if int8:
-            for name in graphs:
-                write_int8(os.path.join(work, name), os.path.join(work, f"int8-{name}"))
-                os.replace(os.path.join(work, f"int8-{name}"), os.path.join(work, name))
-            like = likeness(models[0], OnnxModel(os.path.join(work, STEP)), recorded[0].calls)
+            smaller = [_smaller(graph, os.path.join(work, name), to) for name, graph in graphs.items()]
+            like = likeness(models[0], smaller[0], recorded[0].calls)
         for name in graphs:
-            os.replace(os.path.join(work, name), os.path.join(folder, name))
-    parts = {"encoder": ENCODER if engine.encoder is not None else None, "config": dataclasses.asdict(config)}
+            move_written(work, os.path.join(work, name), os.path.join(os.path.abspath(folder), name))
+    parts = {"encoder": encoder_file if engine.encoder is not None else None, "config": dataclasses.asdict(config)}
     parts |= {"extra_inputs": extra, "inputs": {}, "outputs": {}}
     for name, graph in graphs.items():
         parts["inputs"][name] = {port.name: list(port.dims) for port in graph.inputs}
         parts["outputs"][name] = {port.name: list(port.dims) for port in graph.outputs}
-    return Written(path, difference, like), parts
+    return Written(path, difference, like, to), parts
 
 
-def _write(graph: StepGraph | EncoderGraph, path: str, opset: int) -> None:
+def _written(graph: StepGraph | EncoderGraph, path: str, to: str, opset: int) -> OnnxModel | OtherModel:
+    """Write a graph and return the file as a function of arrays."""
+    if to in THROUGH_ONNX:
+        file = path if to == "onnx" else f"{path}.onnx"
+        _write_onnx(graph, file, opset)
+        if to == "openvino":
+            openvino_of(file, path)
+    else:
+        saved = path if to == "saved_model" else f"{path}.saved"
+        save_function(
+            graph.engine.transformer.model,
+            lambda *tensors: {
+                identifier(port.name): tensor for port, tensor in zip(graph.outputs, graph(*tensors), strict=True)
+            },
+            {port.name: (port.shape, port.dtype) for port in graph.inputs},
+            saved,
+        )
+        if to == "litert":
+            litert_of(saved, path)
+    return _opened(graph, path, to)
+
+
+def _smaller(graph: StepGraph | EncoderGraph, path: str, to: str) -> OnnxModel | OtherModel:
+    """Put a file with matrices of eight bits in the place of one without, and return it as a function of arrays."""
+    if to == "litert":
+        litert_of(f"{path}.saved", path, int8=True)
+    else:
+        write_int8(path, f"{path}.int8")
+        os.replace(f"{path}.int8", path)
+    return _opened(graph, path, to)
+
+
+def _opened(graph: StepGraph | EncoderGraph, path: str, to: str) -> OnnxModel | OtherModel:
+    if to == "onnx":
+        return OnnxModel(path)
+    return OtherModel(path, to, {port.name: port.dims for port in graph.inputs}, [port.name for port in graph.outputs])
+
+
+def _write_onnx(graph: StepGraph | EncoderGraph, path: str, opset: int) -> None:
     inputs, outputs = graph.inputs, graph.outputs
     found = onnx_of_function(
         graph,
@@ -93,7 +138,7 @@ def _write(graph: StepGraph | EncoderGraph, path: str, opset: int) -> None:
 class _Recorded:
     """A model that keeps what it is called with."""
 
-    def __init__(self, model: OnnxModel):
+    def __init__(self, model: OnnxModel | OtherModel):
         self.inputs, self.outputs, self.shapes = model.inputs, model.outputs, model.shapes
         self.calls: list[list[np.ndarray]] = []
         self._run: Callable[..., dict[str, np.ndarray]] = model.by_name
@@ -104,7 +149,7 @@ class _Recorded:
         return self._run(arrays)
 
 
-def _difference(engine: Engine, exported: ExportedEngine) -> float:
+def _difference(engine: Engine, exported: ExportedEngine, to: str) -> float:
     """Return the largest relative difference between scores step by step and those of all positions at once.
 
     Raises:
@@ -148,7 +193,7 @@ def _difference(engine: Engine, exported: ExportedEngine) -> float:
         far = np.abs(np.concatenate(found, axis=1) - expected).max() / max(np.abs(expected).max(), 1.0)
         if not far <= TOLERANCE:
             raise ValueError(
-                f"scores of {config.family} differ by {far:.2g} between onnxruntime, step by step, and Keras, so"
+                f"scores of {config.family} differ by {far:.2g} between {RUNTIMES[to]}, step by step, and Keras, so"
                 " nothing was written"
             )
         largest = max(largest, float(far))
