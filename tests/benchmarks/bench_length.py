@@ -120,13 +120,15 @@ def draw(out: Path, figures: dict[str, dict[int, dict[str, float]]], kind: str) 
         print("no picture: pip install matplotlib")
         return
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     for name, found in figures.items():
         axes.plot(list(found), [value[kind] for value in found.values()], marker="o", label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ticker.ScalarFormatter())
     axes.set_xlabel("tokens")
     axes.set_ylabel("MB" if kind == "memory" else "ms")
     axes.set_title(kind)
