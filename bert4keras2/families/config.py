@@ -168,8 +168,10 @@ STRUCTURE = {
 FILE_STRUCTURE = {"output_scale", "tied_output", "pad_id", "position_offset"}
 # Options of the reference that have a replacement.
 GONE = {
+    "dtype": "what a model computes in is Keras' policy, keras.config.set_dtype_policy('mixed_bfloat16') before it is"
+    " built, and what is stored is the file's affair",
     "attention_caches": "generation keeps keys and values by itself (bert4keras2.decoders.Generator, or use_cache ="
-    " True in an AutoRegressiveDecoder); to let attention see further vectors, override apply_main_layers of a subclass"
+    " True in an AutoRegressiveDecoder); to let attention see further vectors, override apply_main_layers of a subclass",
 }
 REQUIRED = [
     f.name
@@ -219,7 +221,8 @@ def make_config(family: str, preset: dict[str, Any], file: dict[str, Any], optio
         TypeError: for an unknown keyword, naming the closest known one.
         ValueError: for missing or impossible values.
     """
-    unknown = [name for name in options if name not in (OPTIONS - STRUCTURE) | SILENT | set(ALIASES)]
+    taken = (OPTIONS - STRUCTURE) | (SILENT - set(GONE)) | set(ALIASES)
+    unknown = [name for name in options if name not in taken]
     if unknown:
         raise TypeError(unknown_option(unknown[0]))
     check_values(options, "The arguments of the call")

@@ -135,12 +135,12 @@ def scaled_matmul(a, b, scale: float):
     """Return the products of matrices times a number, which costs no pass over the products.
 
     Args:
-        a: (B, H, T, D).
-        b: (B, H, D, S).
+        a: (..., T, D), of three axes at least.
+        b: (..., D, S).
         scale: the number.
 
     Returns:
-        (B, H, T, S), of the type of `a` or in float32.
+        (..., T, S), of the type of `a` or in float32.
     """
     if scale == 1.0:
         return ops.matmul(a, b)
@@ -151,8 +151,8 @@ def scaled_matmul(a, b, scale: float):
         return ops.cast(ops.matmul(a, b), "float32") * scale
     import torch
 
-    flat = torch.baddbmm(a.new_zeros(1, 1, 1), a.flatten(0, 1), b.flatten(0, 1), beta=0, alpha=scale)
-    return flat.unflatten(0, a.shape[:2])
+    flat = torch.baddbmm(a.new_zeros(1, 1, 1), a.flatten(0, -3), b.flatten(0, -3), beta=0, alpha=scale)
+    return flat.unflatten(0, a.shape[:-2])
 
 
 def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = -1):

@@ -129,6 +129,17 @@ def test_generation_by_a_cache_that_does_not_grow(application):
 
 
 @pytest.mark.breadth
+def test_generation_in_half_precision():
+    """A step has no axis of chunks; probabilities of 1 at most, from scores of some 2^2 with errors of 2^-8 of each."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        transformer = tiny(**TINY, application="lm")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert_cached_is_whole(transformer, atol=2**-5)
+
+
+@pytest.mark.breadth
 def test_a_row_alone_and_a_folder(tmp_path):
     transformer = tiny(**TINY)
     assert_rows_alone(transformer)
@@ -137,6 +148,24 @@ def test_a_row_alone_and_a_folder(tmp_path):
     transformer.save_pretrained(tmp_path)
     again = build_transformer_model(str(tmp_path))
     np.testing.assert_allclose(run(again, [ids, 0 * ids])[0], both, atol=1e-5)
+
+
+@pytest.mark.breadth
+@pytest.mark.parametrize("kind", ["flash", "linear"])
+def test_sums_are_not_rounded_in_half_precision(kind):
+    """257 is none of bfloat16's numbers: one more than 256 would be 256."""
+    if kind == "flash":
+        made, name = MixedChunkAttention(UNITS, KEY, chunk_size=SIZE, causal=True, dtype="mixed_bfloat16"), "sums"
+    else:
+        made, name = LinearAttention(2, 4, causal=True, dtype="mixed_bfloat16"), "state_0"
+    x = keras.ops.cast(tensors(X.astype("float32"))[0], "bfloat16")
+    _, cache = made(x[:, :5], cache={})
+    found = []
+    for start in (256.0, 257.0):
+        begun = {**cache, name: cache[name] * 0 + start}
+        found.append(made(x[:, 5:6], cache=begun, positions=tensors(np.full((2, 1), 5))[0])[1][name])
+    assert [keras.backend.standardize_dtype(sums.dtype) for sums in found] == ["float32"] * 2
+    np.testing.assert_allclose(numpy(found[1] - found[0]), 1, atol=2**-14)  # float32 has steps of 2^-15 there
 
 
 def test_what_cannot_be_is_refused():

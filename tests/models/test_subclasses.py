@@ -59,6 +59,8 @@ def test_what_cannot_be_extended():
 def test_attention_caches():
     with pytest.raises(TypeError, match="does not take 'attention_caches': generation keeps keys .*Generator"):
         build_transformer_model(**BASE, attention_caches={})
+    with pytest.raises(TypeError, match="does not take 'dtype': what a model computes in is Keras' policy"):
+        build_transformer_model(BASE, dtype="mixed_bfloat16")
 
 
 class Patterned(BERT):

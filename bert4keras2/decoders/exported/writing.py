@@ -106,11 +106,12 @@ def _written(graph: StepGraph | EncoderGraph, path: str, to: str, opset: int) ->
 
 def _smaller(graph: StepGraph | EncoderGraph, path: str, to: str) -> OnnxModel | OtherModel:
     """Put a file with matrices of eight bits in the place of one without, and return it as a function of arrays."""
+    partial = f"{path}.int8"  # not over the other file, of which its program may read while it runs
     if to == "litert":
-        litert_of(f"{path}.saved", path, int8=True)
+        litert_of(f"{path}.saved", partial, int8=True)
     else:
-        write_int8(path, f"{path}.int8")
-        os.replace(f"{path}.int8", path)
+        write_int8(path, partial)
+    os.replace(partial, path)
     return _opened(graph, path, to)
 
 

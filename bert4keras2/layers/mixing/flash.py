@@ -11,7 +11,6 @@ from bert4keras2.functional.chunks import chunk_length, earlier_chunks, from_chu
 from bert4keras2.functional.functions import normalize_scores, rotate, scaled_matmul, visible_only, wide
 from bert4keras2.functional.initializers import TruncatedNormal
 from bert4keras2.layers.base import (
-    Layer,
     activation_config,
     get_activation,
     register,
@@ -19,6 +18,7 @@ from bert4keras2.layers.base import (
     serialize_initializer,
 )
 from bert4keras2.layers.dropout import Dropout
+from bert4keras2.layers.mixing.kept_sums import KeepsSums, cache_of
 from bert4keras2.layers.mixing.visibility import Visible, refuse_pairs, visibility
 from bert4keras2.layers.normalization import ScaleOffset
 
@@ -29,7 +29,7 @@ SCALED = ("q_scaleoffset", "k_scaleoffset", "linear_q_scaleoffset", "linear_k_sc
 
 
 @register
-class MixedChunkAttention(Layer):
+class MixedChunkAttention(KeepsSums):
     """The gated attention unit with mixed chunk attention: o(u * (local + global)) (Hua et al., arXiv:2202.10447).
 
     Local: attention among the tokens of a chunk. Global: q (sum of k^T v) / (number of tokens summed over), over the
@@ -125,6 +125,7 @@ class MixedChunkAttention(Layer):
         Raises:
             ValueError: for a cache without `causal`.
         """
+        cache = cache_of(cache)
         seen = visibility(x, attention_mask if attention_mask is not None else mask, segment_ids, self.causal)
         gate, value, shared = ops.split(self.i_dense(x), [self.units, 2 * self.units], axis=-1)
         queries_and_keys = [getattr(self, name)(shared) for name in SCALED]

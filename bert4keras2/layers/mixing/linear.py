@@ -12,6 +12,7 @@ from bert4keras2.functional import feature_maps
 from bert4keras2.functional.chunks import chunk_length, earlier_chunks, from_chunks, to_chunks, visible_sums
 from bert4keras2.functional.functions import rotate, visible_only, wide
 from bert4keras2.layers.base import register
+from bert4keras2.layers.mixing.kept_sums import KeepsSums, cache_of
 from bert4keras2.layers.mixing.projected import Projected
 from bert4keras2.layers.mixing.visibility import Visible, visibility
 
@@ -23,7 +24,7 @@ CHUNK = 64  # tokens of a chunk of the causal form: within one, weights are writ
 
 
 @register
-class LinearAttention(Projected):
+class LinearAttention(KeepsSums, Projected):
     """Multi-head attention with weights phi(q) . phi(k) / sum, at a cost linear in the length (arXiv:2006.16236).
 
     Its projections are those of `MultiHeadAttention`, so checkpoints of softmax attention fit; those of "performer",
@@ -106,6 +107,7 @@ class LinearAttention(Projected):
         Raises:
             ValueError: for a cache without `causal`.
         """
+        cache = cache_of(cache)
         seen = visibility(x, attention_mask if attention_mask is not None else mask, segment_ids, self.causal)
         if cache is not None and not self.causal:
             raise ValueError(f"{self.name} is not causal: its past depends on what follows, so it keeps no cache")
