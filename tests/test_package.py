@@ -29,10 +29,11 @@ def python(code: str, backend: str | None = None) -> str:
 
 
 def test_import_time():
-    """No more than 0.3 s of processor time beyond Keras itself, parts included, as the median of three processes."""
-    code = f"import time, keras; t = time.process_time(); import bert4keras2; {PARTS}; print(time.process_time() - t)"
-    seconds = median(float(python(code)) for _ in range(3))
-    assert seconds < 0.3, f"the package takes {seconds:.2f} s beyond keras"
+    """No more than a tenth of Keras' own processor time, parts included, as the median of three processes."""
+    code = f"import time; s = time.process_time(); import keras; t = time.process_time(); import bert4keras2; {PARTS};"
+    code += "print((time.process_time() - t) / (t - s))"  # a bound in seconds would be one of a machine
+    share = median(float(python(code, "tensorflow")) for _ in range(3))
+    assert share < 0.1, f"the package takes {share:.3f} of the time that Keras takes"
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
