@@ -171,7 +171,7 @@ GONE = {
     "dtype": "what a model computes in is Keras' policy, keras.config.set_dtype_policy('mixed_bfloat16') before it is"
     " built, and what is stored is the file's affair",
     "attention_caches": "generation keeps keys and values by itself (bert4keras2.decoders.Generator, or use_cache ="
-    " True in an AutoRegressiveDecoder); to let attention see further vectors, override apply_main_layers of a subclass",
+    " True in an AutoRegressiveDecoder); to let attention see more vectors, override apply_main_layers of a subclass",
 }
 REQUIRED = [
     f.name
