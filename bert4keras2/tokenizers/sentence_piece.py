@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 
 from bert4keras2.errors import CheckpointDamagedError, CheckpointNotFoundError
 from bert4keras2.files import reject_impostor
 from bert4keras2.tokenizers.base import TokenizerBase, check_text
-from bert4keras2.tokenizers.characters import is_control, is_space
+from bert4keras2.tokenizers.characters import is_cjk_character, is_control, is_space
 from bert4keras2.tokenizers.rematch import rematch_pieces
 
 __all__ = ["SpTokenizer"]
@@ -66,6 +67,8 @@ class SpTokenizer(TokenizerBase):
         layout: None for the ids of the model; `'fairseq'` for those of XLM-RoBERTa: `<s>`, `<pad>`, `</s>`, `<unk>`
             are 0 to 3, the model's piece i >= 3 is i + 1, `<mask>` comes last. A text is then `<s> A </s>` (`[CLS]` and
             `[SEP]` stand for these two), a pair `<s> A </s> </s> B </s>`, and all segment ids are 0.
+        tokenize_chinese_chars: whether each Chinese character is a token of its own, as BERT's are, though the model
+            has pieces of several: for tags and spans, whose ends may lie within them.
 
     Raises:
         ImportError: the package sentencepiece is not installed.
@@ -82,6 +85,7 @@ class SpTokenizer(TokenizerBase):
         token_translate: Mapping[str, str] | None = None,
         never_split: Iterable[str] | None = None,
         layout: str | None = None,
+        tokenize_chinese_chars: bool = False,
     ) -> None:
         if layout not in (None, "fairseq"):
             raise ValueError(f"layout={layout!r} is unknown; use 'fairseq', or None for the ids of the model")
@@ -90,6 +94,8 @@ class SpTokenizer(TokenizerBase):
             token_end = "</s>" if token_end == "[SEP]" else token_end
         super().__init__(token_start, token_end, pre_tokenize, token_translate, never_split)
         self.sp_model = _load_model(sp_model_path)
+        self._tokenize_chinese_chars = tokenize_chinese_chars
+        self._parts: dict[str, list[str]] = {}  # what pieces with Chinese characters were cut into
         self._vocab_size = self.sp_model.GetPieceSize()
         pad, unk = self.sp_model.pad_id(), self.sp_model.unk_id()
         self._token_pad = self.sp_model.IdToPiece(pad) if pad >= 0 else None
@@ -134,6 +140,24 @@ class SpTokenizer(TokenizerBase):
         return [piece for word in words for piece in self._pieces(word)]
 
     def _pieces(self, text: str) -> list[str]:
+        pieces = self._whole_pieces(text)
+        return [part for piece in pieces for part in self._cut(piece)] if self._tokenize_chinese_chars else pieces
+
+    def _cut(self, piece: str) -> list[str]:
+        """Return the parts of a piece of which each Chinese character is one."""
+        if piece not in self._parts:
+            self._parts[piece] = self._cut_anew(piece) if any(map(is_cjk_character, piece)) else [piece]
+        return self._parts[piece]
+
+    def _cut_anew(self, piece: str) -> list[str]:
+        body = piece.removeprefix(_BLANK)
+        runs = ["".join(run) for alone, run in groupby(body, is_cjk_character) for run in ([*run] if alone else [run])]
+        parts = [part for run in runs for part in ([run] if len(run) == 1 or self._has_piece(run) else run)]
+        if body == piece:
+            return parts
+        return [_BLANK + parts[0], *parts[1:]] if self._has_piece(_BLANK + parts[0]) else [_BLANK, *parts]
+
+    def _whole_pieces(self, text: str) -> list[str]:
         try:
             return self.sp_model.EncodeAsPieces(text)
         except (RuntimeError, UnicodeError, TypeError) as error:  # TypeError: of older releases
@@ -224,7 +248,7 @@ class SpTokenizer(TokenizerBase):
         return rematch_pieces(self, text, list(tokens))
 
     def _word_indices(self, word: str) -> list[tuple[str, list[int]]]:
-        pieces = self._pieces(word)
+        pieces = self._whole_pieces(word)
         try:
             spans = self.sp_model.encode(word, return_type="offset_mapping")["offsets"]
         except (TypeError, ValueError):  # sentencepiece before 0.2.2
@@ -236,4 +260,17 @@ class SpTokenizer(TokenizerBase):
             if last > first:
                 following = [at for at in range(first, last) if not (is_space(word[at]) or is_control(word[at]))]
             result.append((piece, [] if piece == _BLANK else following))
-        return result[::-1]
+        result.reverse()
+        if self._tokenize_chinese_chars:
+            return [part for piece, indices in result for part in self._cut_indices(piece, indices)]
+        return result
+
+    def _cut_indices(self, piece: str, indices: list[int]) -> list[tuple[str, list[int]]]:
+        """Return the parts of a piece, each with its indices; all of them where characters were normalized to others."""
+        parts, found, start = self._cut(piece), [], 0
+        known = len(piece.replace(_BLANK, "")) == len(indices)
+        for part in parts:
+            length = len(part.replace(_BLANK, ""))
+            found.append((part, (indices[start : start + length] if known else indices) if length else []))
+            start += length
+        return found

@@ -38,6 +38,8 @@ def run(name, args, seed):
     train = [train[place] for place in order]
     set_seed(seed)
     options = {**options, "prefix": args.prefix}
+    if args.tokenize_chinese_chars:
+        options["tokenizer_options"] = {"tokenize_chinese_chars": True}
     if kind in (TextClassifier, MultipleChoice):
         options["pooling"] = "mean"
     task = kind.from_checkpoint(args.checkpoint, **options)
@@ -79,6 +81,7 @@ def main():
     parser.add_argument("datasets", type=Path, help="folder of the data sets")
     parser.add_argument("--checkpoint", default="tiny-zh", help="folder or name of a pre-trained model")
     parser.add_argument("--prefix", default="", help='put before each text, such as "query: " for E5 models')
+    parser.add_argument("--tokenize-chinese-chars", action="store_true", help="of a SentencePiece model, for entities")
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), metavar="TASK", help="some of the tasks")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each task (default: 1)")
     parser.add_argument("--rows", type=int, help="rows to train on")
