@@ -266,7 +266,7 @@ class SpTokenizer(TokenizerBase):
         return result
 
     def _cut_indices(self, piece: str, indices: list[int]) -> list[tuple[str, list[int]]]:
-        """Return the parts of a piece, each with its indices; all of them where characters were normalized to others."""
+        """Return the parts of a piece, each with its indices, or all where characters became others."""
         parts, found, start = self._cut(piece), [], 0
         known = len(piece.replace(_BLANK, "")) == len(indices)
         for part in parts:

@@ -53,6 +53,36 @@ def test_pre_tokenize_and_never_split(sp_path):
         SpTokenizer(sp_path, never_split=["[E1]"])
 
 
+@pytest.mark.parametrize("text", ["中国人民AI芯片 iPhone15", "其实我们", "㈱日本 ① e\u0301", "", "hello", "𠀀们"])
+def test_chinese_characters_alone(sp_path, text):
+    options = {"token_start": None, "token_end": None}
+    whole, tokenizer = SpTokenizer(sp_path, **options), SpTokenizer(sp_path, tokenize_chinese_chars=True, **options)
+    tokens = tokenizer.tokenize(text)
+    assert not any(len(token) > 1 and any("\u4e00" <= char <= "\u9fff" for char in token[1:]) for token in tokens)
+    assert "".join(tokens) == "".join(whole.tokenize(text))
+    # Every character is where it was, and each Chinese one is a token, or known to be in none.
+    places = tokenizer.rematch(text, tokens)
+    assert sorted({at for own in places for at in own}) == sorted(
+        {at for own in whole.rematch(text, whole.tokenize(text)) for at in own}
+    )
+    for at, char in enumerate(text):
+        if "\u4e00" <= char <= "\u9fff":
+            assert [at] in places
+
+
+def test_chinese_characters_alone_are_known(t5, sp_path):
+    text = "我们"
+    tokenizer = SpTokenizer(sp_path, token_start=None, token_end="</s>", tokenize_chinese_chars=True)
+    assert t5.tokenize(text) == ["\u2581", "我们", "</s>"]
+    ids = tokenizer.encode(text)[0]
+    assert tokenizer.ids_to_tokens(ids) == ["\u2581", "我", "们", "</s>"] and tokenizer.decode(ids) == text
+    assert tokenizer.rematch(text, tokenizer.tokenize(text)) == [[], [0], [1], []]
+    # What a part has no piece for becomes characters; a blank before it stays with it where the model has the two in one.
+    assert tokenizer._cut_anew("其qz实") == ["其", "q", "z", "实"]
+    assert tokenizer._cut_anew("\u2581我们") == ["\u2581我", "们"]
+    assert pickle.loads(pickle.dumps(tokenizer)).encode(text)[0] == ids
+
+
 def test_pickle(t5):
     assert pickle.loads(pickle.dumps(t5)).encode("我们 hello") == t5.encode("我们 hello")
 
