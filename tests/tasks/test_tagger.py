@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from task_cases import OTHER, once
 
+from bert4keras2.optimizers import PiecewiseLinear
 from bert4keras2.tasks import EntityTagger, RowError, load_task
 from bert4keras2.tasks.heads.losses import span_crossentropy
 from bert4keras2.tasks.rows.entities import EntityRow, entity_row
@@ -95,6 +96,17 @@ def test_the_head_learns_faster(checkpoint, head, usual):
     assert all(move["Embedding"] == pytest.approx(1e-5, rel=0.1) for move in moves.values())
     with pytest.raises(ValueError, match="head_rate"):
         task.fit(rows(8), head_rate=0, verbose=0)
+
+
+@once
+def test_a_schedule_is_not_written_down(checkpoint, monkeypatch):
+    """Keras imports TensorFlow for that, on all backends."""
+
+    def written(self):
+        raise AssertionError("the schedule was written down")
+
+    monkeypatch.setattr(PiecewiseLinear, "get_config", written)
+    EntityTagger.from_checkpoint(checkpoint, maxlen=32).fit(rows(4), epochs=1, batch_size=4, verbose=0)
 
 
 def test_nested(checkpoint):
