@@ -77,7 +77,7 @@ def test_chinese_characters_alone_are_known(t5, sp_path):
     ids = tokenizer.encode(text)[0]
     assert tokenizer.ids_to_tokens(ids) == ["\u2581", "我", "们", "</s>"] and tokenizer.decode(ids) == text
     assert tokenizer.rematch(text, tokenizer.tokenize(text)) == [[], [0], [1], []]
-    # What a part has no piece for becomes characters; a blank before it stays with it where the model has the two in one.
+    # What a part has no piece for becomes characters; a blank stays with it where the model has the two in one.
     assert tokenizer._cut_anew("其qz实") == ["其", "q", "z", "实"]
     assert tokenizer._cut_anew("\u2581我们") == ["\u2581我", "们"]
     assert pickle.loads(pickle.dumps(tokenizer)).encode(text)[0] == ids
