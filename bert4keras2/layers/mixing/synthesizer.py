@@ -107,7 +107,7 @@ class SynthesizerAttention(Projected):
         check_length(self, x, self.max_length)
         if attention_mask is None:
             attention_mask = hide_keys(None, mask)
-        query_places, key_places = places_of(x, places)
+        query_places, _ = places_of(x, places)
         if "dot" in self.kinds:
             query, key, value = self.project(x, rotary)
         else:
@@ -118,7 +118,7 @@ class SynthesizerAttention(Projected):
             # Caches are written by tokens first.
             cache, _ = kept(cache, tuple(ops.swapaxes(t, 1, 2) for t in (key, value)), index)
             key, value = cache
-        scores = self._scores(x, query, key, query_places, key_places)
+        scores = self._scores(x, query, key, query_places, None if places is None else ops.cast(places[1], "int32"))
         weights = ops.cast(normalize_scores(scores, attention_mask, "softmax"), value.dtype)
         outputs.append(self.merge(ops.matmul(weights, value)))
         outputs += [] if cache is None else [cache]
@@ -135,7 +135,7 @@ class SynthesizerAttention(Projected):
                 scores = scores * self.key_size**-0.5 if self.attention_scale else scores
             else:
                 rows = wide(getattr(self, f"_rows_{kind.removeprefix('fixed_')}")(x, query_places, kind))
-                scores = columns_at(rows, key_places)
+                scores = columns_at(rows, key_places, ops.shape(key)[2])
             scores = scores if share is None else scores * ops.cast(share[number], scores.dtype)
             total = scores if total is None else total + scores
         return total

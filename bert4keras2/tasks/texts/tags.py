@@ -100,17 +100,18 @@ def viterbi(scores: np.ndarray, lengths: np.ndarray, trans: np.ndarray) -> np.nd
         (B, T) int64; what stands behind a row's length means nothing.
     """
     rows, size, labels = scores.shape
-    scores = _real(scores, lengths)
-    best, totals = np.empty((size, rows, labels)), np.empty((labels, rows, labels))
-    best[0] = scores[:, 0]
+    steps, trans = _steps(scores, lengths, "float32"), trans.astype("float32")
+    best, totals = np.empty_like(steps), np.empty((labels, rows, labels), "float32")
+    best[0] = steps[0]
     for place in range(1, size):
         np.add(best[place - 1].T[..., None], trans[:, None], out=totals)  # (from, row, to)
-        np.add(totals.max(0), scores[:, place], out=best[place])
+        np.add(totals.max(0, out=best[place]), steps[place], out=best[place])
     # From which label the best one was reached is asked on the way back, of that one alone.
     found, last = np.zeros((rows, size), "int64"), np.asarray(lengths) - 1
     found[np.arange(rows), last] = best[last, np.arange(rows)].argmax(-1)
+    back = np.ascontiguousarray(trans.T)
     for place in range(size - 1, 0, -1):
-        before = (best[place - 1] + trans.T[found[:, place]]).argmax(-1)
+        before = (best[place - 1] + back[found[:, place]]).argmax(-1)
         found[:, place - 1] = np.where(place <= last, before, found[:, place - 1])
     return found
 
@@ -124,28 +125,34 @@ def forward_backward(scores: np.ndarray, lengths: np.ndarray, trans: np.ndarray)
     Returns:
         (B, T, C) float64; what stands behind a row's length means nothing.
     """
-    rows, size, labels = scores.shape
-    scores = _real(scores, lengths)
+    lengths = np.asarray(lengths)
     # Weights are scaled at each position, so that products of many stay numbers.
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights = _steps(scores, lengths, "float64")
+    weights = np.exp(weights - weights.max(-1, keepdims=True))
     between = np.exp(trans - np.max(trans))
-    forward, backward = np.ones((2, size, rows, labels))
-    forward[0] = _scaled(weights[:, 0])
-    for place in range(1, size):
-        after = _scaled(forward[place - 1] @ between * weights[:, place])
-        forward[place] = np.where((place < lengths)[:, None], after, forward[place - 1])
-    for place in range(size - 2, -1, -1):
-        before = _scaled((backward[place + 1] * weights[:, place + 1]) @ between.T)
-        backward[place] = np.where((place + 1 < lengths)[:, None], before, 1)
-    return _scaled(forward * backward).transpose(1, 0, 2)
+    forward, backward = np.empty_like(weights), np.ones_like(weights)
+    forward[0] = weights[0]
+    _scale(forward[0])
+    for place in range(1, len(weights)):
+        np.matmul(forward[place - 1], between, out=forward[place])
+        forward[place] *= weights[place]
+        _scale(forward[place])
+    back = np.ascontiguousarray(between.T)
+    for place in range(len(weights) - 2, -1, -1):
+        np.matmul(backward[place + 1] * weights[place + 1], back, out=backward[place])
+        _scale(backward[place])
+        backward[place, lengths <= place + 1] = 1
+    forward *= backward
+    _scale(forward)
+    return forward.transpose(1, 0, 2)
 
 
-def _scaled(weights: np.ndarray) -> np.ndarray:
-    """Return weights that sum to 1 along the last axis."""
-    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-300)
+def _scale(weights: np.ndarray) -> None:
+    """Let weights sum to 1 along the last axis."""
+    weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-300)
 
 
-def _real(scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return scores in float64, 0 behind the end of rows, where layers may have -inf."""
+def _steps(scores: np.ndarray, lengths: np.ndarray, dtype: str) -> np.ndarray:
+    """Return (T, B, C) scores, 0 behind the end of rows, where layers may have -inf."""
     inside = np.arange(scores.shape[1]) < np.asarray(lengths)[:, None]
-    return np.where(inside[..., None], scores, 0).astype("float64")
+    return np.where(inside[..., None], scores, 0).transpose(1, 0, 2).astype(dtype, order="C")
