@@ -200,9 +200,11 @@ class EntityTagger(Task):
             lost += len(found) - len(spans)
             samples.append((ids, segments, spans))
         if lost:
+            whole = getattr(self.tokenizer, "_tokenize_chinese_chars", True)
+            hint = "" if whole else "; tokenizer_options={'tokenize_chinese_chars': True} makes each Chinese character one"
             warnings.warn(
                 f"{lost} of {sum(len(row.spans) for row in rows)} entities are not learnt: they begin or end within a"
-                f" token, or where a text of more than maxlen={self.maxlen} tokens was cut",
+                f" token, or where a text of more than maxlen={self.maxlen} tokens was cut{hint}",
                 stacklevel=4,
             )
         return samples
