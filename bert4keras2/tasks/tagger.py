@@ -201,7 +201,7 @@ class EntityTagger(Task):
             samples.append((ids, segments, spans))
         if lost:
             whole = getattr(self.tokenizer, "_tokenize_chinese_chars", True)
-            hint = "" if whole else "; tokenizer_options={'tokenize_chinese_chars': True} makes each Chinese character one"
+            hint = "" if whole else "; tokenizer_options={'tokenize_chinese_chars': True} makes Chinese characters tokens"
             warnings.warn(
                 f"{lost} of {sum(len(row.spans) for row in rows)} entities are not learnt: they begin or end within a"
                 f" token, or where a text of more than maxlen={self.maxlen} tokens was cut{hint}",
