@@ -200,8 +200,9 @@ class EntityTagger(Task):
             lost += len(found) - len(spans)
             samples.append((ids, segments, spans))
         if lost:
-            whole = getattr(self.tokenizer, "_tokenize_chinese_chars", True)
-            hint = "" if whole else "; tokenizer_options={'tokenize_chinese_chars': True} makes Chinese characters tokens"
+            hint = "; tokenizer_options={'tokenize_chinese_chars': True} makes Chinese characters tokens"
+            if getattr(self.tokenizer, "_tokenize_chinese_chars", True):
+                hint = ""  # they are already
             warnings.warn(
                 f"{lost} of {sum(len(row.spans) for row in rows)} entities are not learnt: they begin or end within a"
                 f" token, or where a text of more than maxlen={self.maxlen} tokens was cut{hint}",
