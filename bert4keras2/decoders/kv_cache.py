@@ -135,21 +135,24 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any, 
     """
     length, room = cache.prompt.shape[1], capacity(cache)
     new = t + ops.arange(tokens.shape[1], dtype="int32")  # (T,) places behind the prompts
-    places = ops.expand_dims(ops.arange(room, dtype="int32"), 0)
-    after = ops.slice_update(cache.after, (0, t), ops.not_equal(tokens, transformer.config.pad_id))
-    rows = ops.shape(tokens)[0]
+    places = ops.arange(room, dtype="int32")[None]
+    rows, real = ops.shape(tokens)[0], ops.not_equal(tokens, transformer.config.pad_id)
+    if tokens.shape[1] == 1:  # what Keras does to write it there takes longer on PyTorch
+        after = ops.where(places == t, real, cache.after)
+    else:
+        after = ops.slice_update(cache.after, (0, t), real)
     if transformer.config.pairwise:
-        in_prompt = ops.broadcast_to(ops.expand_dims(cache.prompt, 1), (rows, tokens.shape[1], length))
-        behind = ops.logical_and(ops.expand_dims(places <= ops.expand_dims(new, 1), 0), ops.expand_dims(after, 1))
+        in_prompt = ops.broadcast_to(cache.prompt[:, None], (rows, tokens.shape[1], length))
+        behind = ops.logical_and((places <= new[:, None])[None], after[:, None])
         mask = ops.concatenate([in_prompt, behind], axis=-1)
     else:
-        mask = ops.expand_dims(ops.not_equal(tokens, transformer.config.pad_id), 1)
-    position = ops.expand_dims(cache.lengths, 1) + ops.expand_dims(new, 0)  # (R, T)
+        mask = real[:, None]
+    position = cache.lengths[:, None] + new[None]  # (R, T)
     if transformer.config.positions is not None:
         # Rows that are done run along with others, and drafts look ahead: neither may leave the table of positions.
         position = ops.minimum(position, transformer.config.positions - 1)
     context = Context(
-        attention_mask=ops.expand_dims(mask, 1),
+        attention_mask=mask[:, None],
         condition=None if absent(cache.condition) else cache.condition,
         position_ids=position,
         caches={**cache.attention, **cache.cross},
@@ -160,8 +163,8 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any, 
         context.memory = cache.memory.states
         context.memory_mask = None if absent(cache.memory.mask) else cache.memory.mask
     # Each row counts its own positions: what follows stands behind the padding, but is numbered from the prompt's end.
-    prompt_positions = ops.broadcast_to(ops.expand_dims(ops.arange(length, dtype="int32"), 0), (rows, length))
-    key_positions = ops.concatenate([prompt_positions, ops.expand_dims(cache.lengths, 1) + places], axis=1)
+    prompt_positions = ops.broadcast_to(ops.arange(length, dtype="int32")[None], (rows, length))
+    key_positions = ops.concatenate([prompt_positions, cache.lengths[:, None] + places], axis=1)
     transformer.locate(context, tokens, (position, key_positions))
     if not absent(cache.memory):
         inputs = [cache.memory.states, tokens]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -68,20 +69,20 @@ def allowed_logits(logits: Any, rules: LogitsRules, t: Any, history: Any, length
         controls: here `repetition_penalty` (Keskar et al., arXiv:1909.05858) and `bias`.
     """
     rows, size = logits.shape
-    real = ops.expand_dims(ops.arange(history.shape[1], dtype="int32"), 0) < ops.expand_dims(lengths, 1)
     if rules.use_penalty:
+        real = ops.arange(history.shape[1], dtype="int32")[None] < lengths[:, None]
         seen = _marked(ops.where(real, history, 0), ops.cast(real, "float32"), rows, size) > 0
         penalty = controls.repetition_penalty
         logits = ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
-    forbidden = ops.zeros((rows, size), dtype="bool")
+    forbidden = []
     if rules.ngram:
-        forbidden = _ends_ngram(history, lengths, rules.ngram, size)
-    for word in rules.banned:
-        forbidden = ops.logical_or(forbidden, _would_complete(word, history, lengths, size))
+        forbidden.append(_ends_ngram(history, lengths, rules.ngram, size))
+    forbidden += [_would_complete(word, history, lengths, size) for word in rules.banned]
     if rules.min_length and rules.end_ids:
         ends = ops.sum(ops.one_hot(ops.convert_to_tensor(rules.end_ids, dtype="int32"), size), axis=0) > 0
-        forbidden = ops.logical_or(forbidden, ops.logical_and(ops.expand_dims(ends, 0), t < rules.min_length))
-    logits = ops.where(forbidden, ops.cast(LOWEST, logits.dtype), logits)
+        forbidden.append(ops.logical_and(ops.expand_dims(ends, 0), t < rules.min_length))
+    if forbidden:
+        logits = ops.where(functools.reduce(ops.logical_or, forbidden), ops.cast(LOWEST, logits.dtype), logits)
     return logits if isinstance(controls.bias, tuple) else logits + controls.bias
 
 

@@ -76,12 +76,13 @@ def sample_loop(engine: Any, state: SampleState, rules: LogitsRules, greedy: boo
         else:
             token = sample(logits, rules, ops.take(controls.uniform, t, axis=1), controls)
         token = ops.where(done, 0, ops.cast(token, "int32"))
-        column = ops.expand_dims(token, 1)
+        column = token[:, None]
         logprob = ops.take_along_axis(state.logits, column, axis=1)[:, 0] - ops.logsumexp(state.logits, axis=-1)
-        here = ops.expand_dims(ops.arange(state.tokens.shape[1], dtype="int32"), 0) == t
-        place = ops.expand_dims(ops.arange(state.history.shape[1], dtype="int32"), 0) == ops.expand_dims(lengths, 1)
-        place = ops.logical_and(place, ops.expand_dims(ops.logical_not(done), 1))
-        count = state.count + ops.cast(ops.logical_not(done), "int32")
+        here = ops.arange(state.tokens.shape[1], dtype="int32")[None] == t
+        place = ops.arange(state.history.shape[1], dtype="int32")[None] == lengths[:, None]
+        goes_on = ops.logical_not(done)
+        place = ops.logical_and(place, goes_on[:, None])
+        count = state.count + ops.cast(goes_on, "int32")
         ended = ops.logical_or(is_end(token, rules), count >= controls.row_limit)
         following, cache = engine.advance(state.cache, column, segments_of(controls, column), t)
         return SampleState(
@@ -92,7 +93,7 @@ def sample_loop(engine: Any, state: SampleState, rules: LogitsRules, greedy: boo
             tokens=ops.where(here, column, state.tokens),
             done=ops.logical_or(done, ended),
             count=count,
-            token_logprobs=ops.where(here, ops.expand_dims(ops.where(done, 0.0, logprob), 1), state.token_logprobs),
+            token_logprobs=ops.where(here, ops.where(done, 0.0, logprob)[:, None], state.token_logprobs),
         )
 
     return engine.loop(unfinished, step, state)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bert4keras2.functional.keras_private import torch_mask
 
 __all__ = [
+    "JointProduct",
     "PreparedLayers",
     "Recipe",
     "TableFunction",
@@ -128,6 +129,42 @@ def narrow_product(matrix: Any, bias: Any = None) -> Function:
         return found if bias is None else found + bias.to(x.dtype)
 
     return function
+
+
+class JointProduct:
+    """The function of a layer whose product with a tensor can be one with those of other layers: queries, keys, values.
+
+    For few rows, each product takes as long to begin as to compute.
+
+    Args:
+        make: `product` or `narrow_product`.
+        weights: (matrix (N, K), bias (N,) | None) of each of the layers, this one first.
+    """
+
+    def __init__(self, make: Callable[..., Function], weights: list[tuple[Any, Any]]):
+        self._make, self._weights = make, weights
+        # Made when they are asked for: where keys come from elsewhere there is nothing to join.
+        self._own: Function | None = None
+        self._joint: Function | None = None
+
+    def __call__(self, x: Any) -> Any:
+        """Return (..., N) of (..., K), the product of this layer alone."""
+        if self._own is None:
+            self._own = self._make(*self._weights[0])
+        return self._own(x)
+
+    def heads(self, x: Any, size: int) -> tuple[Any, ...] | None:
+        """Return the product of each layer by heads of a size, (B, T, N / size, size) of (B, T, K)."""
+        if self._joint is None:
+            import torch
+
+            matrices, biases = zip(*self._weights, strict=True)
+            bias = None if biases[0] is None else torch.cat(biases)
+            self._joint = self._make(torch.cat([matrix.contiguous() for matrix in matrices]), bias)
+        found = self._joint(x)
+        if found is None:
+            return None
+        return found.unflatten(-1, (-1, size)).split([matrix.shape[0] // size for matrix, _ in self._weights], dim=-2)
 
 
 class TableFunction:

@@ -9,6 +9,7 @@ from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import most_negative, normalize_scores, rotate, scaled_matmul
 from bert4keras2.functional.head_axes import by_heads, fused_attention, merge_heads, put_at, split_heads
+from bert4keras2.functional.prepared import JointProduct, prepared
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
 from bert4keras2.layers.dropout import Dropout
@@ -270,18 +271,22 @@ class MultiHeadAttention(Extensible):
             value = memory = x if memory is None else memory
             if attention_mask is None and not cache:
                 attention_mask = hide_keys(None, key_mask)
-        query = split_heads(self.q_dense(x), self.heads, self.key_size)
+        filled = index is None  # whether keys and values come from a cache
+        joint = self._joint(x) if x is memory and x is value and not filled else None
+        query = split_heads(self.q_dense(x), self.heads, self.key_size) if joint is None else joint[0]
         if query_scale is not None:
             query = query * ops.cast(ops.expand_dims(query_scale, -1), query.dtype)
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
             query = rotate(query, sin, cos)
-        filled = index is None  # whether keys and values come from a cache
         if filled:
             key, value = cache
         else:
-            key = split_heads(self.k_dense(memory), self.heads, self.key_size)
-            value = split_heads(self.v_dense(value), self.heads, self.head_size)
+            if joint is None:
+                key = split_heads(self.k_dense(memory), self.heads, self.key_size)
+                value = split_heads(self.v_dense(value), self.heads, self.head_size)
+            else:
+                _, key, value = joint
             key = unit_length(key) if self.key_norm else key
             if rotary is not None:
                 key = rotate(key, sin, cos)
@@ -311,6 +316,11 @@ class MultiHeadAttention(Extensible):
         if return_weights:
             outputs.append(rest[-1] if self.prefix is None else rest[-1][..., self.prefix.length :])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _joint(self, x):
+        """Return queries, keys and values of x by one product, each (B, T, H, D); None where none is prepared."""
+        function = prepared(self.q_dense)
+        return function.heads(x, self.head_size) if isinstance(function, JointProduct) else None
 
     def compute_mask(self, x, previous_mask=None):
         first = previous_mask[0] if isinstance(previous_mask, list | tuple) and previous_mask else previous_mask

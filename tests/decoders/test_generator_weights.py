@@ -9,6 +9,8 @@ from cases import build
 from keras import ops
 
 from bert4keras2.decoders import Generator
+from bert4keras2.decoders.faster import weights
+from bert4keras2.functional.prepared import JointProduct
 from bert4keras2.snippets.arrays import softmax
 
 TORCH = keras.backend.backend() == "torch"
@@ -93,14 +95,43 @@ def test_steps_take_the_weights_of_now(name, monkeypatch):
         return found if np.allclose(found.sum(-1), 1, atol=1e-4) else softmax(found)
 
     np.testing.assert_allclose(after(), whole(), atol=1e-5)
-    for part in ("0-FeedForward/i0_dense/bias", "0-FeedForward-Norm/gamma", "Embedding-Token/embeddings"):
+    attention = model.layers["Transformer-0-MultiHeadSelfAttention"]
+    parts = ["0-FeedForward/i0_dense/bias", "0-FeedForward-Norm/gamma", "Embedding-Token/embeddings"]
+    parts += [f"{attention.name}/{name}" for name in ("q_dense/bias", "k_dense/kernel", "v_dense/kernel", "v_dense/bias")]
+    for part in parts:
         weight = next(v for v in model.model.weights if v.path.endswith(part))
         before = after()
         weight.assign(ops.convert_to_numpy(weight) * 1.5 + 0.1)
         assert np.abs(after() - before).max() > 1e-3, part
         np.testing.assert_allclose(after(), whole(), atol=1e-5)
-    dense = model.layers["Transformer-0-FeedForward"].o_dense
-    before = after()
-    monkeypatch.setattr(dense, "call", lambda x, training=None: keras.layers.Dense.call(dense, x) * 2)
-    assert np.abs(after() - before).max() > 1e-3
-    np.testing.assert_allclose(after(), whole(), atol=1e-5)
+    for dense in (model.layers["Transformer-0-FeedForward"].o_dense, attention.v_dense):
+        before = after()
+        monkeypatch.setattr(dense, "call", lambda x, dense=dense, training=None: keras.layers.Dense.call(dense, x) * 2)
+        assert np.abs(after() - before).max() > 1e-3
+        np.testing.assert_allclose(after(), whole(), atol=1e-5)
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(not TORCH, reason="elsewhere steps are compiled")
+def test_queries_keys_and_values_are_one_product(monkeypatch):
+    """Of attention to itself, unless its matrices are wide, or its parts compute otherwise."""
+    model = build("t5.1.1")
+    engine = Generator(model, start_id=1).engine
+    decoder = engine.transformer
+    own, cross = (
+        next(x for name, x in decoder.layers.items() if name.endswith("-0-MultiHead" + kind))
+        for kind in ("SelfAttention", "CrossAttention")
+    )
+    functions = engine._prepared.functions()
+    x = ops.convert_to_tensor(np.random.RandomState(0).normal(size=(2, 3, own.q_dense.kernel.shape[0])), "float32")
+    assert isinstance(functions[id(own.q_dense)], JointProduct)
+    found = functions[id(own.q_dense)].heads(x, own.head_size)
+    for part, dense in zip(found, (own.q_dense, own.k_dense, own.v_dense), strict=True):
+        want = ops.reshape(dense(x), (2, 3, own.heads, own.head_size))
+        np.testing.assert_allclose(ops.convert_to_numpy(part), ops.convert_to_numpy(want), atol=1e-6)
+    # Nothing is copied before it is asked for, and attention to an encoder's output never asks.
+    joint = functions[id(cross.q_dense)]
+    np.testing.assert_allclose(ops.convert_to_numpy(joint(x)), ops.convert_to_numpy(cross.q_dense(x)), atol=1e-6)
+    assert joint._joint is None
+    monkeypatch.setattr(weights, "JOINT_WIDTH", 8)
+    assert not isinstance(engine._prepared.functions()[id(own.q_dense)], JointProduct)
