@@ -97,7 +97,9 @@ def test_steps_take_the_weights_of_now(name, monkeypatch):
     np.testing.assert_allclose(after(), whole(), atol=1e-5)
     attention = model.layers["Transformer-0-MultiHeadSelfAttention"]
     parts = ["0-FeedForward/i0_dense/bias", "0-FeedForward-Norm/gamma", "Embedding-Token/embeddings"]
-    parts += [f"{attention.name}/{name}" for name in ("q_dense/bias", "k_dense/kernel", "v_dense/kernel", "v_dense/bias")]
+    parts += [
+        f"{attention.name}/{name}" for name in ("q_dense/bias", "k_dense/kernel", "v_dense/kernel", "v_dense/bias")
+    ]
     for part in parts:
         weight = next(v for v in model.model.weights if v.path.endswith(part))
         before = after()
