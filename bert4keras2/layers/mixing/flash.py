@@ -186,7 +186,7 @@ class MixedChunkAttention(KeepsSums):
         """Return (B, T, U): the linear part."""
         length, size, dtype = ops.shape(query)[1], chunk_length(query, self.chunk_size), value.dtype
         if not self.causal:
-            # Products of chunks take less time than one over a long text: what they read stays near.
+            # Sums of chunks, and the sum of these, take less time than one product over a long text.
             shown = None if seen.tokens is None else to_chunks(seen.tokens, size)
             sums = ops.sum(visible_sums(to_chunks(key, size), to_chunks(value, size), shown), axis=1)
             return ops.matmul(query, _mean(sums, seen.count, dtype))
