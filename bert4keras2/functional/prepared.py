@@ -134,7 +134,7 @@ def narrow_product(matrix: Any, bias: Any = None) -> Function:
 class JointProduct:
     """The function of a layer whose product with a tensor can be one with those of other layers: queries, keys, values.
 
-    For few rows, each product takes as long to begin as to compute.
+    One product has less around it than three have, which counts where rows are few.
 
     Args:
         make: `product` or `narrow_product`.

@@ -145,9 +145,12 @@ class SpTokenizer(TokenizerBase):
 
     def _cut(self, piece: str) -> list[str]:
         """Return the parts of a piece of which each Chinese character is one."""
-        if piece not in self._parts:
-            self._parts[piece] = self._cut_anew(piece) if any(map(is_cjk_character, piece)) else [piece]
-        return self._parts[piece]
+        parts = self._parts.get(piece)
+        if parts is None:
+            parts = self._cut_anew(piece) if any(map(is_cjk_character, piece)) else [piece]
+            if self._has_piece(piece):  # unknown runs of characters are without number
+                self._parts[piece] = parts
+        return parts
 
     def _cut_anew(self, piece: str) -> list[str]:
         body = piece.removeprefix(_BLANK)

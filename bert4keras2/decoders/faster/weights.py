@@ -21,7 +21,7 @@ from bert4keras2.layers.direct import InnerDense, usual_type
 
 __all__ = ["check_weights", "recipes_of"]
 
-# Joint matrices are copies. Wider ones take longer to read than a product takes to begin, and more memory.
+# Up to which width matrices are joined: what is joined is a copy, and calls count most where products are small.
 JOINT_WIDTH = 1024
 
 
