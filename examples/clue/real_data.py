@@ -4,7 +4,8 @@
     python examples/clue/real_data.py DATASETS --only bustm eprstmt --seeds 3
     python examples/clue/real_data.py DATASETS --table
 
-Each run adds a line to the file of results, and is not repeated if it is there; --table prints all of them. DATASETS
+Each run adds a line to the file of results, and is not repeated if it is there; --table prints all of them. --resume
+lets one that broke off go on with its unfinished epoch. DATASETS
 has a folder for each collection: clue, fewclue, ner, sentiment, similarity.
 """
 
@@ -45,7 +46,10 @@ def run(name, args, seed):
     task = kind.from_checkpoint(args.checkpoint, **options)
     start = time.perf_counter()
     rates = {"learning_rate": args.learning_rate, "head_rate": args.head_rate}
-    task.fit(train, epochs=args.epochs or epochs, batch_size=args.batch_size, verbose=2, **rates)
+    # A run that broke off goes on with the epoch that it had not finished.
+    kept = args.results.parent / f"{args.results.stem}-{name}-{Path(args.checkpoint).name}-{seed}"
+    backup = [keras.callbacks.BackupAndRestore(str(kept))] if args.resume else []
+    task.fit(train, epochs=args.epochs or epochs, batch_size=args.batch_size, verbose=2, callbacks=backup, **rates)
     seconds = time.perf_counter() - start
     metrics = task.evaluate(test, progress=False).metrics
     line = {"task": name, "checkpoint": Path(args.checkpoint).name, "seed": seed, "metrics": metrics}
@@ -91,6 +95,7 @@ def main():
     parser.add_argument("--head-rate", type=float, help="what multiplies it for the head (default: the task's)")
     parser.add_argument("--precision", default="float32", help="policy of Keras, such as mixed_bfloat16")
     parser.add_argument("--results", type=Path, default=Path("real_data.jsonl"))
+    parser.add_argument("--resume", action="store_true", help="keep each epoch, and go on from there")
     parser.add_argument("--table", action="store_true", help="only print what there is")
     args = parser.parse_args()
     keras.config.set_dtype_policy(args.precision)
