@@ -13,7 +13,7 @@ and measured at 64, 128, 256 and 512 with each way of inference that fits:
 The first two are those of kexue.fm/archives/9706, the third that of kexue.fm/archives/9948. What its tables let expect,
 at eight times the length on "repeat": linear < none < ntk < rerope, and log n helps each.
 
-Methods that were run apart come together by their folders:
+Methods and seeds that were run apart come together by their folders:
 
     python examples/attention/extrapolation.py --join FOLDER FOLDER --drawn "softmax / none" "log n / none" --out FOLDER
 """
@@ -105,13 +105,14 @@ def trained(options: Any) -> dict[str, list[Any]]:
 
 
 def joined(folders: list[str], task: str) -> dict[str, list[Any]]:
-    """Return the figures of folders that earlier runs wrote."""
-    found = {}
+    """Return the figures of folders that earlier runs wrote; those of a method are its seeds, in whichever folder."""
+    found: dict[str, list[Any]] = {}
     for folder in folders:
         text = (Path(folder) / f"extrapolation_{task}.json").read_text(encoding="utf-8")
         for name, seeds in json.loads(text).items():
             # JSON makes texts of lengths.
-            found[name] = [{kind: {int(k): v for k, v in one.items()} for kind, one in seed.items()} for seed in seeds]
+            own = [{kind: {int(k): v for k, v in one.items()} for kind, one in seed.items()} for seed in seeds]
+            found.setdefault(name, []).extend(own)
     return found
 
 
