@@ -137,10 +137,8 @@ def advance(transformer: Any, cache: Cache, tokens: Any, segments: Any, t: Any, 
     new = t + ops.arange(tokens.shape[1], dtype="int32")  # (T,) places behind the prompts
     places = ops.arange(room, dtype="int32")[None]
     rows, real = ops.shape(tokens)[0], ops.not_equal(tokens, transformer.config.pad_id)
-    if tokens.shape[1] == 1:  # what Keras does to write it there takes longer on PyTorch
-        after = ops.where(places == t, real, cache.after)
-    else:
-        after = ops.slice_update(cache.after, (0, t), real)
+    one = tokens.shape[1] == 1  # what Keras does to write it there takes longer on PyTorch
+    after = ops.where(places == t, real, cache.after) if one else ops.slice_update(cache.after, (0, t), real)
     if transformer.config.pairwise:
         in_prompt = ops.broadcast_to(cache.prompt[:, None], (rows, tokens.shape[1], length))
         behind = ops.logical_and((places <= new[:, None])[None], after[:, None])

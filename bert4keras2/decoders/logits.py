@@ -74,9 +74,7 @@ def allowed_logits(logits: Any, rules: LogitsRules, t: Any, history: Any, length
         seen = _marked(ops.where(real, history, 0), ops.cast(real, "float32"), rows, size) > 0
         penalty = controls.repetition_penalty
         logits = ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
-    forbidden = []
-    if rules.ngram:
-        forbidden.append(_ends_ngram(history, lengths, rules.ngram, size))
+    forbidden = [_ends_ngram(history, lengths, rules.ngram, size)] if rules.ngram else []
     forbidden += [_would_complete(word, history, lengths, size) for word in rules.banned]
     if rules.min_length and rules.end_ids:
         ends = ops.sum(ops.one_hot(ops.convert_to_tensor(rules.end_ids, dtype="int32"), size), axis=0) > 0

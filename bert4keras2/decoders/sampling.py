@@ -79,9 +79,8 @@ def sample_loop(engine: Any, state: SampleState, rules: LogitsRules, greedy: boo
         column = token[:, None]
         logprob = ops.take_along_axis(state.logits, column, axis=1)[:, 0] - ops.logsumexp(state.logits, axis=-1)
         here = ops.arange(state.tokens.shape[1], dtype="int32")[None] == t
-        place = ops.arange(state.history.shape[1], dtype="int32")[None] == lengths[:, None]
-        goes_on = ops.logical_not(done)
-        place = ops.logical_and(place, goes_on[:, None])
+        goes_on, place = ops.logical_not(done), ops.arange(state.history.shape[1], dtype="int32")[None]
+        place = ops.logical_and(place == lengths[:, None], goes_on[:, None])
         count = state.count + ops.cast(goes_on, "int32")
         ended = ops.logical_or(is_end(token, rules), count >= controls.row_limit)
         following, cache = engine.advance(state.cache, column, segments_of(controls, column), t)

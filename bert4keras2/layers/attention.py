@@ -272,21 +272,13 @@ class MultiHeadAttention(Extensible):
             if attention_mask is None and not cache:
                 attention_mask = hide_keys(None, key_mask)
         filled = index is None  # whether keys and values come from a cache
-        joint = self._joint(x) if x is memory and x is value and not filled else None
-        query = split_heads(self.q_dense(x), self.heads, self.key_size) if joint is None else joint[0]
+        query, key, value = self._project(x, memory, value, cache if filled else None)
         if query_scale is not None:
             query = query * ops.cast(ops.expand_dims(query_scale, -1), query.dtype)
         if rotary is not None:
             sin, cos = (ops.expand_dims(table, 2) for table in rotary)
             query = rotate(query, sin, cos)
-        if filled:
-            key, value = cache
-        else:
-            if joint is None:
-                key = split_heads(self.k_dense(memory), self.heads, self.key_size)
-                value = split_heads(self.v_dense(value), self.heads, self.head_size)
-            else:
-                _, key, value = joint
+        if not filled:
             key = unit_length(key) if self.key_norm else key
             if rotary is not None:
                 key = rotate(key, sin, cos)
@@ -317,10 +309,17 @@ class MultiHeadAttention(Extensible):
             outputs.append(rest[-1] if self.prefix is None else rest[-1][..., self.prefix.length :])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def _joint(self, x):
-        """Return queries, keys and values of x by one product, each (B, T, H, D); None where none is prepared."""
-        function = prepared(self.q_dense)
-        return function.heads(x, self.head_size) if isinstance(function, JointProduct) else None
+    def _project(self, x, memory, value, kept):
+        """Return queries (B, T, H, D), and keys and values (B, S, H, D), or those of a cache that is complete."""
+        function = prepared(self.q_dense) if x is memory and x is value and kept is None else None
+        joint = function.heads(x, self.head_size) if isinstance(function, JointProduct) else None
+        if joint is not None:
+            return joint
+        query = split_heads(self.q_dense(x), self.heads, self.key_size)
+        if kept is not None:
+            return query, *kept
+        key = split_heads(self.k_dense(memory), self.heads, self.key_size)
+        return query, key, split_heads(self.v_dense(value), self.heads, self.head_size)
 
     def compute_mask(self, x, previous_mask=None):
         first = previous_mask[0] if isinstance(previous_mask, list | tuple) and previous_mask else previous_mask
