@@ -196,7 +196,7 @@ class Theirs:
             order = self.random.permutation(len(self.rows))
             for start in range(0, len(order), size * 20):  # windows of 20 batches, sorted by length
                 window = sorted(order[start : start + size * 20], key=lambda place: len(self.rows[place][0]))
-                # In any order: from the shortest to the longest, twenty updates learn less. Few rows come last, as here.
+                # In any order: from the shortest to the longest, twenty updates learn less. A rest comes last.
                 whole = len(window) // size * size
                 for first in [*self.random.permutation(range(0, whole, size)), *range(whole, len(window), size)]:
                     inputs, labels = self.batch([self.rows[place] for place in window[first : first + size]])
