@@ -89,6 +89,7 @@ NAMES = {
     "rematerialized_call": "what a layer calls then; Keras' own loses random states on TensorFlow and JAX",
     "_backend_apply_gradients": "where an optimizer merges gradients of several replicas before it accumulates",
     "_backend_update_step": "where an optimizer has all gradients at once: one kernel for all weights on PyTorch",
+    "_learning_rate": "the schedule itself: in a configuration it is written down, for which Keras imports TensorFlow",
     "_iterations": "the step counter of an optimizer, whose public one counts otherwise while steps accumulate",
     "_all_reduce_sum_gradients": "the sum of gradients over the replicas of tf.distribute",
     "_accumulated_gradients": "the sums of gradient_accumulation_steps",
@@ -333,6 +334,18 @@ def update_besides(optimizer: Any, variables: list[Any], extra: list[Any], taken
 def step_counter(optimizer: Any) -> Any:
     """Return the variable that counts an optimizer's steps."""
     return optimizer._iterations
+
+
+def configuration(optimizer: Any) -> dict[str, Any]:
+    """Return an optimizer's configuration with a schedule as it is, which `from_config` takes as well."""
+    rate = optimizer._learning_rate
+    if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return optimizer.get_config()
+    optimizer._learning_rate = None
+    try:
+        return {**optimizer.get_config(), "learning_rate": rate}
+    finally:
+        optimizer._learning_rate = rate
 
 
 # -- what Keras does not export ------------------------------------------------------------------------------------

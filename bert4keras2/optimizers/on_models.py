@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from bert4keras2.arguments import positive
+from bert4keras2.functional.keras_private import configuration
 from bert4keras2.optimizers.child_tuning import ChildTuning
 from bert4keras2.optimizers.extend import extend
 from bert4keras2.optimizers.layerwise import depths
@@ -167,4 +168,4 @@ def _extended(optimizer: Any, rule: str, **options: Any) -> Any:
     # On PyTorch, Keras makes objects of other classes, which do not update variables one by one.
     public = getattr(keras.optimizers, base.__name__, base)
     base = public if issubclass(base, public) else base
-    return extend(base, rule).from_config({**optimizer.get_config(), **options})
+    return extend(base, rule).from_config({**configuration(optimizer), **options})

@@ -9,7 +9,6 @@ from typing import Any
 from bert4keras2.arguments import at_least, positive
 from bert4keras2.callbacks import Evaluator
 from bert4keras2.optimizers import Adam, PiecewiseLinear
-from bert4keras2.optimizers.extend import extend
 from bert4keras2.optimizers.on_models import parameter_rates
 from bert4keras2.snippets import DataGenerator
 from bert4keras2.training import plain_training
@@ -76,9 +75,6 @@ def train(
     data = Samples(samples, batch_size, task.collate)
     if head_rate is None:
         head_rate = task.usual_head_rate if optimizer is None else 1.0
-    rates = {} if head_rate == 1 else dict.fromkeys(task.head_paths(), positive("head_rate", head_rate))
-    model = task.model
-    plain_training(model)  # what an earlier call was given
     if optimizer is None:
         rate = suggested_rate(task.transformer.config.hidden_size) if learning_rate is None else learning_rate
         if not callable(rate):
@@ -86,21 +82,18 @@ def train(
             rising = max(round(warmup * steps), 1) if warmup else 0
             rate = PiecewiseLinear(positive("learning_rate", rate), {rising: 1, max(steps, rising + 1): 0})
         # What a model does not have (RMS normalization without weights) is not named: the optimizer would warn of it.
-        paths = [variable.path for variable in model.trainable_variables]
+        paths = [variable.path for variable in task.model.trainable_variables]
         spared = [name for name in ("Norm", "bias") if any(name in path for path in paths)]
         # As one pattern, of which a technique that freezes normalizations leaves a part.
         spared = ["|".join(spared)] if spared else []
-        options: dict[str, Any] = {"weight_decay_rate": weight_decay, "exclude_from_weight_decay": spared}
-        # Rates are given at once: to add them later, Keras writes the schedule down, for which it imports TensorFlow.
-        kind = extend(Adam, "parameter_wise_lr") if rates else Adam
-        optimizer = kind(rate, **options, **({"paramwise_lr_schedule": rates} if rates else {}))
-        model.compile(optimizer, task.loss(), metrics=task.keras_metrics())
+        optimizer = Adam(rate, weight_decay_rate=weight_decay, exclude_from_weight_decay=spared)
     elif learning_rate is not None:
         raise ValueError("an optimizer brings its own learning rate: pass either optimizer= or learning_rate=")
-    else:
-        model.compile(optimizer, task.loss(), metrics=task.keras_metrics())
-        if rates:
-            parameter_rates(model, rates)
+    model = task.model
+    plain_training(model)  # what an earlier call was given
+    model.compile(optimizer, task.loss(), metrics=task.keras_metrics())
+    if head_rate != 1:
+        parameter_rates(model, dict.fromkeys(task.head_paths(), positive("head_rate", head_rate)))
     for technique in techniques:
         if not callable(technique):
             raise TypeError(

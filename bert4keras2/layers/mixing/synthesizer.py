@@ -107,7 +107,7 @@ class SynthesizerAttention(Projected):
         check_length(self, x, self.max_length)
         if attention_mask is None:
             attention_mask = hide_keys(None, mask)
-        query_places, _ = places_of(x, places)
+        query_places, key_places = places_of(x, places)
         if "dot" in self.kinds:
             query, key, value = self.project(x, rotary)
         else:
@@ -118,7 +118,7 @@ class SynthesizerAttention(Projected):
             # Caches are written by tokens first.
             cache, _ = kept(cache, tuple(ops.swapaxes(t, 1, 2) for t in (key, value)), index)
             key, value = cache
-        scores = self._scores(x, query, key, query_places, None if places is None else ops.cast(places[1], "int32"))
+        scores = self._scores(x, query, key, query_places, None if places is None else key_places)
         weights = ops.cast(normalize_scores(scores, attention_mask, "softmax"), value.dtype)
         outputs.append(self.merge(ops.matmul(weights, value)))
         outputs += [] if cache is None else [cache]
