@@ -6,12 +6,14 @@ is looked at once, and what is left is a function of a tensor. It may read its m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from bert4keras2.functional.keras_private import torch_mask
+from bert4keras2.functional.packed import packed_product
 
 __all__ = [
     "JointProduct",
@@ -29,6 +31,10 @@ __all__ = [
 
 # A step over few rows waits for the matrices, and reading fewer bits of them is faster; over many rows it computes.
 FEW_ROWS = 16
+
+# From how many rows to how many, and from how many weights on, a packed matrix is faster; up to how many tokens of a
+# text are a step and no prompt; after how many such calls a matrix is packed, which takes as long as a few of them.
+PACKED_ROWS, PACKED_WEIGHTS, STEP_TOKENS, CALLS_BEFORE = (4, 64), 1_000_000, 8, 3
 
 Function = Callable[[Any], Any]
 
@@ -106,10 +112,28 @@ def _state(tensor: Any) -> tuple[Any, ...]:
 
 
 def product(matrix: Any, bias: Any = None) -> Function:
-    """Return the function from (..., K) to (..., N) of a matrix (N, K) and a bias (N,)."""
+    """Return the function from (..., K) to (..., N) of a matrix (N, K) and a bias (N,).
+
+    A large matrix is packed for steps of a few rows, a copy of it, in the third of them.
+    """
     from torch.nn.functional import linear
 
-    return lambda x: linear(x, matrix, bias) if x.dtype is matrix.dtype else None
+    width, (least, most) = matrix.shape[1], PACKED_ROWS
+    worth, calls, packed = matrix.numel() >= PACKED_WEIGHTS, 0, None
+
+    def function(x: Any) -> Any:
+        nonlocal calls, packed
+        if x.dtype is not matrix.dtype:
+            return None
+        if worth and least * width <= x.numel() <= most * width and (x.ndim < 3 or x.shape[-2] <= STEP_TOKENS):
+            if packed is not None:
+                return packed(x)
+            calls += 1
+            if calls == CALLS_BEFORE:
+                packed = packed_product(matrix, bias)
+        return linear(x, matrix, bias)
+
+    return function
 
 
 def narrow_product(matrix: Any, bias: Any = None) -> Function:
@@ -120,12 +144,15 @@ def narrow_product(matrix: Any, bias: Any = None) -> Function:
     """
     import torch
 
-    narrow, width = matrix.to(torch.bfloat16).contiguous(), matrix.shape[1]
+    narrow, width = matrix.to(torch.bfloat16), matrix.shape[1]
+    multiply = packed_product(narrow)
+    if multiply is None:
+        multiply = functools.partial(torch.nn.functional.linear, weight=narrow.contiguous())
 
     def function(x: Any) -> Any:
         if x.numel() > FEW_ROWS * width:
             return None
-        found = torch.nn.functional.linear(x.to(torch.bfloat16), narrow).to(x.dtype)
+        found = multiply(x.to(torch.bfloat16)).to(x.dtype)
         return found if bias is None else found + bias.to(x.dtype)
 
     return function

@@ -42,3 +42,5 @@ def set_seed(seed: int) -> None:
 
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # It would fill each new tensor with NaN first, which only shows programs that read what nobody has written.
+        torch.utils.deterministic.fill_uninitialized_memory = False

@@ -48,6 +48,7 @@ def leave_determinism():
         import torch
 
         torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = True
 
 
 def test_set_seed_repeats_a_run(leave_determinism):
@@ -60,6 +61,10 @@ def test_set_seed_repeats_a_run(leave_determinism):
 
     first = losses(7)
     assert losses(7) == first and len(set(first)) == 2
+    if BACKEND == "torch":
+        import torch
+
+        assert not torch.utils.deterministic.fill_uninitialized_memory, "each new tensor would be filled first"
 
 
 def test_set_seed_is_keras_own(leave_determinism):
