@@ -77,7 +77,11 @@ def units(folder: str) -> dict:
             segments = np.concatenate([segments, np.ones_like(output_ids)], 1)
             return self.last_token(unilm).predict([tokens, segments])
 
-    classic = Decoder(start_id=None, end_id=3, maxlen=16)
+    class Uncached(Decoder):
+        use_cache = False
+
+    classic, uncached = (kind(start_id=None, end_id=3, maxlen=16) for kind in (Decoder, Uncached))
+    short = [part[:1, :32] for part in x]
     long = {"max_new_tokens": 32, "min_length": 32}
     return {
         "load TensorFlow": lambda: build_transformer_model(SIZES, path, with_mlm=True, with_nsp=True),
@@ -93,6 +97,9 @@ def units(folder: str) -> dict:
         "beam 4": lambda: generator.generate([prompt], strategy="beam", num_beams=4, **long),
         "score 8": lambda: generator.score([prompt], [[ids[k, :5].tolist() for k in range(8)]]),
         "classic beam 2": lambda: classic.beam_search([prompt, [0] * len(prompt)], 2),
+        "predict 1x32": lambda: encoder.predict(short, verbose=0),
+        # Whole sequences through `predict`, once for each token.
+        "script's steps": lambda: uncached.beam_search([prompt, [0] * len(prompt)], 1),
     }
 
 

@@ -13,21 +13,33 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["child", "in_turns", "median_times", "peak_memory", "ratio", "spread"]
 
+# Seconds from which on a call is long.
+LONG = 5.0
+
 
 def median_times(units: dict[str, Callable[[], object]], only: Sequence[str], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each function whose name has one of the words, after two calls that do not count."""
-    found = {}
+    """Return the median seconds of each function whose name has one of the words, after calls that do not count.
+
+    These are two, or one of a function that takes more than `LONG` seconds, which is timed once: rounds repeat it. A
+    function that stands under two names is timed under the first.
+    """
+    found, by_function = {}, {}
     for name, run in units.items():
         if only and not any(word in name for word in only):
             continue
-        run(), run()
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        found[name] = statistics.median(times)
+        if run not in by_function:
+            long = _seconds(run) > LONG
+            if not long:
+                run()
+            by_function[run] = statistics.median(_seconds(run) for _ in range(1 if long else repeats))
+        found[name] = by_function[run]
     return found
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def child(command: Sequence[str], environment: dict[str, str], folder: str | None = None) -> dict:

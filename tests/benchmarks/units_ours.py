@@ -67,8 +67,8 @@ def units(scale, texts: list[tuple[str, int]], folder: str, with_onnx: bool) -> 
     found["training step 16x128"] = lambda: classifier.train_on_batch([batch, 0 * batch], labels)
     rows = [(text, str(label % 2)) for text, label in texts]
     # Batches are of similar length here; a peer's may be of any (the first row) or not (the second).
-    for name in ("fine-tuning epoch", "fine-tuning epoch, rows of similar length"):
-        found[name] = lambda: task.fit(rows, epochs=1, batch_size=16, verbose=0)
+    found["fine-tuning epoch"] = lambda: task.fit(rows, epochs=1, batch_size=16, verbose=0)
+    found["fine-tuning epoch, rows of similar length"] = found["fine-tuning epoch"]
     model = build_transformer_model({**sizes, "model_type": "gpt2"}, model="gpt2")
     generator = Generator(model, end_id=None)
     prompt, tokens = ids_of(scale, 1, 20)[0].tolist(), scale.tokens
