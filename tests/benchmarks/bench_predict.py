@@ -37,7 +37,9 @@ def bare(model: Any, arrays: list[np.ndarray]) -> Callable[[], Any]:
     if backend == "jax":
         import jax
 
-        trained, others = ([v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables))
+        trained, others = (
+            [v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables)
+        )
         compiled = jax.jit(lambda a, b, x: model.stateless_call(a, b, x, training=False)[0])
         return lambda: compiled(trained, others, tensors).block_until_ready()
     import torch

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
-__all__ = ["child", "in_turns", "median_times", "peak_memory", "ratio", "spread"]
+__all__ = ["Latest", "child", "in_turns", "median_times", "peak_memory", "ratio", "spread"]
 
 # Seconds from which on a call is long.
 LONG = 5.0
@@ -20,20 +21,33 @@ LONG = 5.0
 def median_times(units: dict[str, Callable[[], object]], only: Sequence[str], repeats: int) -> dict[str, float]:
     """Return the median seconds of each function whose name has one of the words, after calls that do not count.
 
-    These are two, or one of a function that takes more than `LONG` seconds, which is timed once: rounds repeat it. A
-    function that stands under two names is timed under the first.
+    These are two, but of a function whose second call takes more than `LONG` seconds that one counts, and is the only
+    one: rounds repeat it. A function that stands under two names is timed under the first.
     """
     found, by_function = {}, {}
     for name, run in units.items():
         if only and not any(word in name for word in only):
             continue
         if run not in by_function:
-            long = _seconds(run) > LONG
-            if not long:
-                run()
-            by_function[run] = statistics.median(_seconds(run) for _ in range(1 if long else repeats))
+            run()
+            second = _seconds(run)
+            times = [second] if second > LONG else [_seconds(run) for _ in range(repeats)]
+            by_function[run] = statistics.median(times)
         found[name] = by_function[run]
     return found
+
+
+class Latest:
+    """What a function makes, once; it goes when another function is asked for, so that memory is that of one model."""
+
+    def __init__(self) -> None:
+        self._make, self._made = None, None
+
+    def __call__(self, make: Callable[[], Any]) -> Any:
+        if make is not self._make:
+            self._made = None
+            self._make, self._made = make, make()
+        return self._made
 
 
 def _seconds(run: Callable[[], object]) -> float:

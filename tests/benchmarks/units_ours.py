@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import numpy as np
-from rounds import median_times, peak_memory
+from rounds import Latest, median_times, peak_memory
 from workloads import FORWARDS, SCALES, ids_of, texts_of, vocabulary_of
 
 
@@ -43,41 +43,64 @@ def units(scale, texts: list[tuple[str, int]], folder: str, with_onnx: bool) -> 
     built = build_transformer_model(sizes, return_keras_model=False)
     built.save_pretrained(folder)
     save_vocab(os.path.join(folder, "vocab.txt"), {token: k for k, token in enumerate(vocabulary_of(scale))})
+    del built
     found["load"] = lambda: build_transformer_model(folder)
-    tokenizer, sentences = load_tokenizer(folder), [text for text, _ in texts]
+    tokenizer, sentences, latest = load_tokenizer(folder), [text for text, _ in texts], Latest()
     found["tokenize"] = lambda: tokenizer.encode_batch(sentences, maxlen=128)
-    encoder = built.model
+
+    def encoder():
+        return build_transformer_model(folder)
+
     for row, shape in FORWARDS.items():
         ids = ids_of(scale, *shape)
-        found[row] = lambda ids=ids: encoder.predict_on_batch([ids, 0 * ids])
+        found[row] = lambda ids=ids: latest(encoder).predict_on_batch([ids, 0 * ids])
     short = ids_of(scale, 1, 32)
-    found["predict 1x32"] = lambda: encoder.predict([short, 0 * short], verbose=0)
-    task = TextClassifier.from_checkpoint(folder, labels=["0", "1"], dropout=0.0)
-    found["task, one text"] = lambda: task.predict(sentences[0])
-    vectors = SentenceEncoder.load(folder, maxlen=128)
-    found["vector of one text"] = lambda: vectors.encode(sentences[0])
-    found["texts to vectors"] = lambda: vectors.encode(sentences, progress=False)
+    found["predict 1x32"] = lambda: latest(encoder).predict([short, 0 * short], verbose=0)
+
+    def vectors():
+        return SentenceEncoder.load(folder, maxlen=128)
+
+    found["vector of one text"] = lambda: latest(vectors).encode(sentences[0])
+    found["texts to vectors"] = lambda: latest(vectors).encode(sentences, progress=False)
+
+    def vectors_by_onnx():
+        return SentenceEncoder.load(folder, maxlen=128, engine="onnx")
+
     if with_onnx and importlib.util.find_spec("tf2onnx") is not None:
-        by_onnx = SentenceEncoder.load(folder, maxlen=128, engine="onnx")
-        found["texts to vectors, ONNX"] = lambda: by_onnx.encode(sentences, progress=False)
-        found["vector of one text, ONNX"] = lambda: by_onnx.encode(sentences[0])
-    classifier = keras.models.Model(encoder.inputs, keras.layers.Dense(2, activation="softmax")(encoder.output[:, 0]))
-    classifier.compile(Adam(1e-5), "sparse_categorical_crossentropy")
+        found["vector of one text, ONNX"] = lambda: latest(vectors_by_onnx).encode(sentences[0])
+        found["texts to vectors, ONNX"] = lambda: latest(vectors_by_onnx).encode(sentences, progress=False)
+
+    def classifier():
+        inner = build_transformer_model(folder)
+        model = keras.models.Model(inner.inputs, keras.layers.Dense(2, activation="softmax")(inner.output[:, 0]))
+        model.compile(Adam(1e-5), "sparse_categorical_crossentropy")
+        return model
+
     batch, labels = ids_of(scale, 16, 128), np.arange(16) % 2
-    found["training step 16x128"] = lambda: classifier.train_on_batch([batch, 0 * batch], labels)
+    found["training step 16x128"] = lambda: latest(classifier).train_on_batch([batch, 0 * batch], labels)
+
+    def task():
+        return TextClassifier.from_checkpoint(folder, labels=["0", "1"], dropout=0.0)
+
+    found["task, one text"] = lambda: latest(task).predict(sentences[0])
     rows = [(text, str(label % 2)) for text, label in texts]
     # Batches are of similar length here; a peer's may be of any (the first row) or not (the second).
-    found["fine-tuning epoch"] = lambda: task.fit(rows, epochs=1, batch_size=16, verbose=0)
+    found["fine-tuning epoch"] = lambda: latest(task).fit(rows, epochs=1, batch_size=16, verbose=0)
     found["fine-tuning epoch, rows of similar length"] = found["fine-tuning epoch"]
-    model = build_transformer_model({**sizes, "model_type": "gpt2"}, model="gpt2")
-    generator = Generator(model, end_id=None)
+
+    def generator():
+        return Generator(build_transformer_model({**sizes, "model_type": "gpt2"}, model="gpt2"), end_id=None)
+
     prompt, tokens = ids_of(scale, 1, 20)[0].tolist(), scale.tokens
-    found["generation, one prompt"] = lambda: generator.generate([prompt], max_new_tokens=tokens)
-    found["generation, 10 samples"] = lambda: generator.generate(
+    found["generation, one prompt"] = lambda: latest(generator).generate([prompt], max_new_tokens=tokens)
+    found["generation, 10 samples"] = lambda: latest(generator).generate(
         [prompt], strategy="sample", num_return=10, top_p=0.9, seed=1, max_new_tokens=tokens // 2
     )
-    tagger = EntityTagger.from_checkpoint(folder, labels=["A", "B"], head="crf", maxlen=128)
-    found["entities of texts"] = lambda: tagger.predict(sentences, progress=False)
+
+    def tagger():
+        return EntityTagger.from_checkpoint(folder, labels=["A", "B"], head="crf", maxlen=128)
+
+    found["entities of texts"] = lambda: latest(tagger).predict(sentences, progress=False)
     return found
 
 

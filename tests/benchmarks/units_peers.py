@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from rounds import median_times, peak_memory
+from rounds import Latest, median_times, peak_memory
 from workloads import FORWARDS, SCALES, ids_of, texts_of, vocabulary_of
 
 
@@ -31,19 +31,22 @@ def transformers_units(scale, texts: list[tuple[str, int]], folder: str, compile
         num_attention_heads=scale.heads,
         intermediate_size=scale.inner,
     )
-    model = BertModel(config).eval()
-    model.save_pretrained(folder)
+    BertModel(config).save_pretrained(folder)
     path = os.path.join(folder, "vocab.txt")
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(vocabulary_of(scale)))
     tokenizer = BertTokenizerFast(vocab_file=path)
-    sentences = [text for text, _ in texts]
-    forward = torch.compile(model, dynamic=True) if compiled else model
+    sentences, latest = [text for text, _ in texts], Latest()
+
+    def encoder():
+        model = BertModel.from_pretrained(folder).eval()
+        return torch.compile(model, dynamic=True) if compiled else model
 
     def run(ids):
         with torch.inference_mode():
             tensor = torch.from_numpy(ids).long()
-            return forward(input_ids=tensor, attention_mask=torch.ones_like(tensor)).last_hidden_state.numpy()
+            states = latest(encoder)(input_ids=tensor, attention_mask=torch.ones_like(tensor))
+            return states.last_hidden_state.numpy()
 
     for row, shape in FORWARDS.items():
         ids = ids_of(scale, *shape)
@@ -60,17 +63,20 @@ def transformers_units(scale, texts: list[tuple[str, int]], folder: str, compile
                 batch = tokenizer(
                     [of[k] for k in rows], padding=True, truncation=True, max_length=128, return_tensors="pt"
                 )
-                states, mask = forward(**batch).last_hidden_state, batch["attention_mask"][..., None]
+                states, mask = latest(encoder)(**batch).last_hidden_state, batch["attention_mask"][..., None]
                 found_vectors[rows] = ((states * mask).sum(1) / mask.sum(1)).numpy()
         return found_vectors
 
     found["vector of one text"] = lambda: vectors(sentences[:1])
     found["texts to vectors"] = lambda: vectors(sentences)
-    classifier = BertForSequenceClassification(config).train()
-    optimizer = torch.optim.AdamW(classifier.parameters(), 1e-5)
-    learner = torch.compile(classifier, dynamic=True) if compiled else classifier
+
+    def training():
+        classifier = BertForSequenceClassification(config).train()
+        learner = torch.compile(classifier, dynamic=True) if compiled else classifier
+        return classifier, learner, torch.optim.AdamW(classifier.parameters(), 1e-5)
 
     def step(batch: dict) -> None:
+        _, learner, optimizer = latest(training)
         optimizer.zero_grad()
         learner(**batch).loss.backward()
         optimizer.step()
@@ -85,12 +91,12 @@ def transformers_units(scale, texts: list[tuple[str, int]], folder: str, compile
 
     def task() -> None:
         with torch.inference_mode():
-            classifier.eval()(**tokenizer(sentences[0], return_tensors="pt")).logits.argmax().item()
+            latest(training)[0].eval()(**tokenizer(sentences[0], return_tensors="pt")).logits.argmax().item()
 
     found["task, one text"] = task
 
     def epoch(order: Sequence[int]) -> None:
-        classifier.train()
+        latest(training)[0].train()
         for at in range(0, len(order), 16):
             rows = [texts[k] for k in order[at : at + 16]]
             made = tokenizer(
@@ -103,18 +109,20 @@ def transformers_units(scale, texts: list[tuple[str, int]], folder: str, compile
     found["fine-tuning epoch, rows of similar length"] = lambda: epoch(
         sorted(range(len(texts)), key=lambda k: len(texts[k][0]))
     )
-    gpt = GPT2LMHeadModel(
-        GPT2Config(
+
+    def writer():
+        gpt = GPT2Config(
             vocab_size=scale.vocabulary, n_embd=scale.width, n_layer=scale.layers, n_head=scale.heads,
             n_inner=scale.inner, bos_token_id=1, eos_token_id=None, pad_token_id=0,
-        )
-    ).eval()  # fmt: skip
+        )  # fmt: skip
+        return GPT2LMHeadModel(gpt).eval()
+
     prompt = torch.from_numpy(ids_of(scale, 1, 20)).long()
     options = {"attention_mask": torch.ones_like(prompt), "min_new_tokens": 1}
 
     def generate(**given) -> None:
         with torch.inference_mode():
-            gpt.generate(prompt, **options, **given)
+            latest(writer).generate(prompt, **options, **given)
 
     found["generation, one prompt"] = lambda: generate(do_sample=False, max_new_tokens=scale.tokens)
     found["generation, 10 samples"] = lambda: generate(
@@ -128,13 +136,22 @@ def keras_hub_units(scale, texts: list[tuple[str, int]], folder: str) -> dict:
     import keras
     from keras_hub.models import BertBackbone
 
-    model = BertBackbone(
-        vocabulary_size=scale.vocabulary,
-        num_layers=scale.layers,
-        num_heads=scale.heads,
-        hidden_dim=scale.width,
-        intermediate_dim=scale.inner,
-    )
+    latest = Latest()
+
+    def encoder():
+        return BertBackbone(
+            vocabulary_size=scale.vocabulary,
+            num_layers=scale.layers,
+            num_heads=scale.heads,
+            hidden_dim=scale.width,
+            intermediate_dim=scale.inner,
+        )
+
+    def classifier():
+        inner = encoder()
+        model = keras.Model(inner.input, keras.layers.Dense(2, activation="softmax")(inner.output["pooled_output"]))
+        model.compile(keras.optimizers.AdamW(1e-5), "sparse_categorical_crossentropy")
+        return model
 
     def inputs(ids: np.ndarray) -> dict:
         return {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": np.ones_like(ids)}
@@ -142,13 +159,11 @@ def keras_hub_units(scale, texts: list[tuple[str, int]], folder: str) -> dict:
     found = {}
     for row, shape in FORWARDS.items():
         ids = ids_of(scale, *shape)
-        found[row] = lambda ids=ids: model.predict_on_batch(inputs(ids))
+        found[row] = lambda ids=ids: latest(encoder).predict_on_batch(inputs(ids))
     short = ids_of(scale, 1, 32)
-    found["predict 1x32"] = lambda: model.predict(inputs(short), verbose=0)
-    classifier = keras.Model(model.input, keras.layers.Dense(2, activation="softmax")(model.output["pooled_output"]))
-    classifier.compile(keras.optimizers.AdamW(1e-5), "sparse_categorical_crossentropy")
+    found["predict 1x32"] = lambda: latest(encoder).predict(inputs(short), verbose=0)
     batch, labels = ids_of(scale, 16, 128), np.arange(16) % 2
-    found["training step 16x128"] = lambda: classifier.train_on_batch(inputs(batch), labels)
+    found["training step 16x128"] = lambda: latest(classifier).train_on_batch(inputs(batch), labels)
     return found
 
 
