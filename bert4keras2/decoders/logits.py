@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from bert4keras2.functional.functions import ON_TORCH
+from bert4keras2.decoders.nucleus import nucleus
 
 __all__ = ["LOWEST", "Controls", "LogitsRules", "allowed_logits", "is_end", "sample"]
 
@@ -17,8 +17,6 @@ __all__ = ["LOWEST", "Controls", "LogitsRules", "allowed_logits", "is_end", "sam
 
 # What a forbidden token's logit becomes: finite, so that sums of them are numbers.
 LOWEST = -1e30
-# How many of the largest weights are put in order before all of them are.
-LARGEST = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,44 +148,9 @@ def sample(logits: Any, rules: LogitsRules, uniform: Any, controls: Controls) ->
     if rules.use_min_p:
         weights = ops.where(weights >= controls.min_p, weights, 0.0)
     if rules.use_top_p:
-        weights = _nucleus(weights, controls.top_p)
+        weights = nucleus(weights, controls.top_p)
     chosen = _inverse(weights, uniform)
     return chosen if ids is None else ops.take_along_axis(ids, ops.expand_dims(chosen, 1), axis=1)[:, 0]
-
-
-def _nucleus(weights: Any, share: Any) -> Any:
-    """Return weights (R, K), at most 1, with those outside of the nucleus at 0; ties at its edge stay in.
-
-    The edge is found by bisection: sorting the whole vocabulary at each step would cost more than the model. The
-    steps are a loop, since unrolled and fused, as XLA does for small vocabularies, they take LLVM forever.
-    """
-    if ON_TORCH:
-        return ops.where(weights >= _edge_in_order(weights, share), weights, 0.0)
-    total = ops.sum(weights, axis=-1, keepdims=True)
-
-    def halve(_, edges):
-        low, high = edges
-        middle = (low + high) / 2
-        enough = ops.sum(ops.where(weights >= middle, weights, 0.0), axis=-1, keepdims=True) >= share * total
-        return ops.where(enough, middle, low), ops.where(enough, high, middle)
-
-    low, _ = ops.fori_loop(0, 30, halve, (ops.zeros_like(total), ops.ones_like(total)))
-    return ops.where(weights >= low, weights, 0.0)
-
-
-def _edge_in_order(weights: Any, share: Any) -> Any:
-    """Return the least weights (R, 1) of nuclei, on PyTorch: it sorts faster than it halves 30 times.
-
-    The largest weights are enough where a model is sure of something; all are sorted where one nucleus has more.
-    """
-    least = share * weights.sum(-1, keepdim=True)
-    largest = weights.topk(min(LARGEST, weights.shape[-1])).values
-    sums = largest.cumsum(-1)
-    if bool((sums[:, -1:] < least).any()):
-        largest = weights.sort(descending=True).values
-        sums = largest.cumsum(-1)
-    place = (sums < least).sum(-1, keepdim=True)
-    return largest.gather(-1, place.clamp(max=largest.shape[-1] - 1))
 
 
 def _inverse(weights: Any, uniform: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cases import BASE, randomize, run
 
-from bert4keras2.decoders import Generator, logits
+from bert4keras2.decoders import Generator, nucleus
 from bert4keras2.decoders.classic import filters as S
 from bert4keras2.decoders.logits import LOWEST, Controls, LogitsRules, allowed_logits
 from bert4keras2.decoders.logits import sample as sample_tokens
@@ -84,7 +84,7 @@ def test_same_numbers_same_tokens(top_k):
 @pytest.mark.backend
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.62, 0.9, 0.999])
 def test_nucleus_is_that_of_the_filter(share, monkeypatch):
-    monkeypatch.setattr(logits, "LARGEST", 8)  # PyTorch puts these in order, and all where they are not enough
+    monkeypatch.setattr(nucleus, "LARGEST", 8)  # PyTorch puts these in order, and all where they are not enough
     scores = np.random.RandomState(3).standard_normal((5, 50)).astype("float32") * 2
     grid = np.linspace(0, 1, 4000, endpoint=False, dtype="float32")
     ids = drawn(np.repeat(scores, len(grid), 0), np.tile(grid, 5), top_p=share).reshape(5, -1)
