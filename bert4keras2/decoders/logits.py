@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from bert4keras2.decoders.nucleus import nucleus
+from bert4keras2.functional.nucleus import nucleus
 
 __all__ = ["LOWEST", "Controls", "LogitsRules", "allowed_logits", "is_end", "sample"]
 

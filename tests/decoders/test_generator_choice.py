@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from cases import BASE, randomize, run
 
-from bert4keras2.decoders import Generator, nucleus
+from bert4keras2.decoders import Generator
 from bert4keras2.decoders.classic import filters as S
 from bert4keras2.decoders.logits import LOWEST, Controls, LogitsRules, allowed_logits
 from bert4keras2.decoders.logits import sample as sample_tokens
+from bert4keras2.functional import nucleus
 from bert4keras2.functional.seeds import set_seed
 from bert4keras2.models import build_transformer_model
 
