@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from bert4keras2.functional.later_draws import truncated_normal
 from bert4keras2.functional.registry import register
 
 __all__ = ["ByFunction", "DepthScaledNormal", "Sinusoidal", "TruncatedNormal", "serialize_initializer"]
@@ -27,7 +28,7 @@ class TruncatedNormal(keras.initializers.Initializer):
         self.stddev = stddev
 
     def __call__(self, shape, dtype=None, **kwargs):
-        return keras.random.truncated_normal(shape, stddev=self.stddev, dtype=dtype)
+        return truncated_normal(shape, self.stddev, dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {"stddev": self.stddev}
@@ -52,7 +53,7 @@ class DepthScaledNormal(keras.initializers.Initializer):
         # Models of scripts override `initializer(shape, dtype, order, gain)`.
         width = shape[1] if len(shape) == 2 and shape[0] > 10 * shape[1] else shape[0]
         stddev = gain * 1.13684723 / width**0.5 * self.depth ** (-1 / (order or self.order))
-        return keras.random.truncated_normal(shape, stddev=stddev, dtype=dtype)
+        return truncated_normal(shape, stddev, dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {"depth": self.depth, "order": self.order}

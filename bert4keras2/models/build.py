@@ -14,6 +14,7 @@ from bert4keras2.families.config import OPTIONS, make_config, of_file, read_conf
 from bert4keras2.families.config_values import check_values
 from bert4keras2.families.huggingface import implied_by
 from bert4keras2.families.table import FAMILIES, family_of, guess_family
+from bert4keras2.functional.later_draws import made_for_loading
 from bert4keras2.models.seq2seq import Decoder, Encoder, Seq2Seq
 from bert4keras2.models.subclasses import PARTS, own_parameters
 from bert4keras2.models.transformer import Transformer
@@ -83,13 +84,20 @@ def build_transformer_model(
     cls = STACKS[config.stack] if cls is Transformer else cls
     # A constructor that names options of ours, to look at them or to hand on others, gets their values.
     parts |= {name: getattr(config, name) for name in own & OPTIONS}
-    transformer = cls(config=config, **parts).build()
+
+    def make() -> Transformer:
+        return cls(config=config, **parts).build()
+
+    later = checkpoint_path is not None and cls in STACKS.values()
+    transformer, draws = made_for_loading(make, later)
     if found_checkpoint is not None:
         transformer.source = os.path.dirname(found_checkpoint)
     if checkpoint_path is not None:
         # Subclasses of scripts may override it without the argument.
         shown = {} if progress is None else {"progress": progress}
         transformer.load_weights_from_checkpoint(checkpoint_path, **shown)
+        if draws is not None:
+            draws.finish()
     elif (config.with_pool or config.with_nsp) and not config.pretrained_heads:
         warnings.warn(
             f"Released {config.family} checkpoints hold no pooler or NSP head: its weights start at random values",

@@ -17,6 +17,7 @@ from bert4keras2.errors import CheckpointFormatError, CheckpointMismatchError, C
 from bert4keras2.exporting import ExportedModel, described
 from bert4keras2.families.config import read_config
 from bert4keras2.files import read_json, write_text
+from bert4keras2.functional.later_draws import made_for_loading
 from bert4keras2.models import build_transformer_model
 from bert4keras2.models.export import save_huggingface
 from bert4keras2.tasks.folders.kinds import KINDS, find_kind
@@ -187,11 +188,16 @@ def load(folder: str, saved: Saved, options: dict[str, Any]) -> Any:
     found = find_checkpoint(folder)
     implied = cls.implied_options(settings, folder, build)
     tokenizer = load_tokenizer(folder, **tokenizer_options)
-    transformer = build_transformer_model(found.config_path, **{**implied, **build, "return_keras_model": False})
     labels = {"labels": saved.labels} if cls.labelled else {}
-    if saved.whole:
-        settings.setdefault("maxlen", min(transformer.config.positions or LONGEST, LONGEST))
-    task = cls(transformer, tokenizer, **labels, **settings)
+
+    def make() -> Any:
+        transformer = build_transformer_model(found.config_path, **{**implied, **build, "return_keras_model": False})
+        if saved.whole:
+            settings.setdefault("maxlen", min(transformer.config.positions or LONGEST, LONGEST))
+        return cls(transformer, tokenizer, **labels, **settings)
+
+    task, draws = made_for_loading(make, later=not isinstance(build.get("model"), type))
+    transformer = task.transformer
     try:
         transformer.load_weights_from_checkpoint(found.checkpoint_path, progress=build.get("progress"))
     except CheckpointMismatchError as error:
@@ -200,6 +206,8 @@ def load(folder: str, saved: Saved, options: dict[str, Any]) -> Any:
             f"{error}\nThe folder says that it is a {saved.kind} with {told}. If weights and config.json are of"
             f" different runs, save the task again"
         ) from error
+    if draws is not None:
+        draws.finish()
     transformer.source = folder
     task.build_options, task.tokenizer_options = build, tokenizer_options
     return task
