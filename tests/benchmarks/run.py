@@ -70,23 +70,24 @@ def table(rounds: list[dict[str, dict]], scale) -> list[list[str]]:
 
 
 def picture(rows: list[list[str]], path: str) -> None:
-    """Draw the ratios to the peers as bars."""
+    """Draw the ratios to the peers as points, on an axis on which twice and half are as far from level."""
     import matplotlib.pyplot as plt
-    import numpy as np
 
     head, body = rows[0], [row for row in rows[1:-1] if any(row[3:])]
-    figure, axes = plt.subplots(figsize=(9, 0.5 * len(body) + 1.5))
-    places, peers = np.arange(len(body)), head[3:]
-    for k, peer in enumerate(peers):
-        values = [float(row[3 + k] or 0) for row in body]
-        axes.barh(places + 0.8 * k / len(peers), values, 0.8 / len(peers), label=peer.removesuffix(" / here"))
+    figure, axes = plt.subplots(figsize=(9, 0.35 * len(body) + 1.5))
+    for peer, marker in zip(range(3, len(head)), "osD^", strict=False):
+        found = [(float(row[peer]), place) for place, row in enumerate(body) if row[peer]]
+        axes.plot(*zip(*found, strict=True), marker, markersize=7, label=head[peer].removesuffix(" / here"))
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_yticks(places + 0.4, [row[0] for row in body])
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_yticks(range(len(body)), [row[0] for row in body])
+    axes.grid(axis="y", linewidth=0.4)
     axes.invert_yaxis()
-    axes.set_xlabel("time of the peer / time here")
+    axes.set_xlabel("time of the peer / time here (right of 1 the peer takes longer)")
     axes.legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:
