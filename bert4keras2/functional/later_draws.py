@@ -88,7 +88,8 @@ def made_for_loading(make: Callable[[], Any], later: bool = True) -> tuple[Any, 
         make: makes it; it is called again, and draws at once, if it makes something else of a draw than a variable.
         later: whether draws may wait; not for a script's own class, which may look at its first weights.
     """
-    if not later:
+    # Variables that are spread over devices are drawn there, by a compiled function.
+    if not later or keras.distribution.distribution() is not None:
         return make(), None
     with later_draws() as draws:
         made = make()

@@ -79,6 +79,16 @@ def test_a_class_of_a_script_gets_its_weights(tmp_path):
     assert seen and all(array.min() > later_draws.MARK for array in seen)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="Keras spreads variables on JAX")
+@pytest.mark.backend
+def test_variables_that_are_spread_are_drawn_at_once():
+    """Keras compiles what draws them."""
+    devices = keras.distribution.list_devices()
+    with keras.distribution.DataParallel(devices=devices).scope():
+        made, draws = later_draws.made_for_loading(lambda: build("bert-encoder"))
+    assert draws is None and all(array.min() > later_draws.MARK for array in values(made.model).values())
+
+
 def test_something_else_is_made_of_a_draw():
     class Made:
         def __init__(self):
