@@ -118,20 +118,25 @@ def product(matrix: Any, bias: Any = None) -> Function:
     """
     from torch.nn.functional import linear
 
-    width, (least, most) = matrix.shape[1], PACKED_ROWS
-    worth, calls, packed = matrix.numel() >= PACKED_WEIGHTS, 0, None
+    def usual(x: Any) -> Any:
+        return linear(x, matrix, bias) if x.dtype is matrix.dtype else None
+
+    if matrix.numel() < PACKED_WEIGHTS:
+        return usual
+    least, most = (rows * matrix.shape[1] for rows in PACKED_ROWS)
+    calls, packed = 0, None
 
     def function(x: Any) -> Any:
         nonlocal calls, packed
-        if x.dtype is not matrix.dtype:
-            return None
-        if worth and least * width <= x.numel() <= most * width and (x.ndim < 3 or x.shape[-2] <= STEP_TOKENS):
-            if packed is not None:
-                return packed(x)
-            calls += 1
-            if calls == CALLS_BEFORE:
-                packed = packed_product(matrix, bias)
-        return linear(x, matrix, bias)
+        few = least <= x.numel() <= most and (x.ndim < 3 or x.shape[-2] <= STEP_TOKENS)
+        if not few or x.dtype is not matrix.dtype:
+            return usual(x)
+        if packed is not None:
+            return packed(x)
+        calls += 1
+        if calls == CALLS_BEFORE:
+            packed = packed_product(matrix, bias)
+        return usual(x)
 
     return function
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from rounds import spread
+from rounds import seconds, spread
 from writer import build, sizes
 
 from bert4keras2.decoders import AutoRegressiveDecoder, Generator
@@ -40,17 +39,10 @@ class Recompute(AutoRegressiveDecoder):
         return self.last_token(self.model).predict([ids, segments])
 
 
-def timed(function) -> float:
-    """Return the seconds that a call takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def compare(name, recompute, cached, rounds) -> None:
     """Print first calls, medians and the ratio of two ways."""
-    first = timed(recompute), timed(cached)
-    pairs = [(timed(recompute), timed(cached)) for _ in range(rounds)]
+    first = seconds(recompute), seconds(cached)
+    pairs = [(seconds(recompute), seconds(cached)) for _ in range(rounds)]
     slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(
         f"{name}: recompute {slow:.2f} s, cached {fast:.3f} s, ratio {spread(pairs, 1)}; "
@@ -95,8 +87,8 @@ def main() -> None:
         _, cache = generator.engine.open([ids, np.zeros_like(ids)], [PROMPT], 32)
         generator.engine.step(cache, ids[:, :1], np.ones((1, 1), "int32"), 0)
 
-    timed(first_token), timed(prefill_and_step)
-    pairs = [(timed(first_token), timed(prefill_and_step)) for _ in range(max(rounds, 5))]
+    seconds(first_token), seconds(prefill_and_step)
+    pairs = [(seconds(first_token), seconds(prefill_and_step)) for _ in range(max(rounds, 5))]
     print(
         f"first streamed token {1e3 * statistics.median(a for a, _ in pairs):.0f} ms, a prefill and a step "
         f"{1e3 * statistics.median(b for _, b in pairs):.0f} ms, ratio {statistics.median(a / b for a, b in pairs):.2f}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from rounds import spread
+from rounds import seconds, spread
 from writer import sizes
 
 from bert4keras2.backend import keras
@@ -64,15 +63,10 @@ def main() -> None:
     arrays = [ids, np.zeros_like(ids)]
     call = bare(model, arrays)
 
-    def timed(function: Callable[[], Any]) -> float:
-        start = time.perf_counter()
-        function()
-        return 1e3 * (time.perf_counter() - start)
-
     ways = (lambda: model.predict(arrays, verbose=0), call)
     for function in ways:
         function(), function()
-    pairs = [tuple(timed(function) for function in ways) for _ in range(arguments.rounds)]
+    pairs = [tuple(1e3 * seconds(function) for function in ways) for _ in range(arguments.rounds)]
     predict, alone = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"{keras.backend.backend()}: predict {predict:.1f} ms, the model alone {alone:.1f} ms, ratio {spread(pairs)}")
 

@@ -14,13 +14,13 @@ import json
 import os
 import random
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 
+from rounds import seconds  # noqa: E402
 from tokenizers import BertWordPieceTokenizer  # noqa: E402
 
 from bert4keras2.tokenizers import Tokenizer  # noqa: E402
@@ -52,12 +52,6 @@ def read_texts(folder: Path, count: int) -> list[str]:
     texts = [text for group in groups for text in generator.sample(group, min(share, len(group)))]
     generator.shuffle(texts)
     return texts[:count]
-
-
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def in_batches(function: Callable[[list[str]], object], texts: list[str], size: int) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["Latest", "child", "in_turns", "median_times", "peak_memory", "ratio", "spread"]
+__all__ = ["Latest", "child", "in_turns", "median_times", "peak_memory", "ratio", "seconds", "spread"]
 
 # Seconds from which on a call is long.
 LONG = 5.0
@@ -30,8 +30,8 @@ def median_times(units: dict[str, Callable[[], object]], only: Sequence[str], re
             continue
         if run not in by_function:
             run()
-            second = _seconds(run)
-            times = [second] if second > LONG else [_seconds(run) for _ in range(repeats)]
+            second = seconds(run)
+            times = [second] if second > LONG else [seconds(run) for _ in range(repeats)]
             by_function[run] = statistics.median(times)
         found[name] = by_function[run]
     return found
@@ -50,7 +50,8 @@ class Latest:
         return self._made
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def seconds(run: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
