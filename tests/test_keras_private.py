@@ -34,7 +34,7 @@ ALLOWED = {
     },
     "training/graph_runs.py": {"_run_through_graph", "_maybe_warn_inputs_struct_mismatch", "_should_torch_compile"},
     "training/jax_steps.py": {"_purge_model_variables", "_jax_state_synced"},
-    "training/model.py": {"_maybe_symbolic_build"},
+    "training/model.py": {"_maybe_symbolic_build", "_symbolic_build"},
 }
 
 

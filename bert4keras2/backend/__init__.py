@@ -19,7 +19,6 @@ from bert4keras2.functional.functions import (
     attention_normalize,
     batch_gather,
     divisible_temporal_padding,
-    piecewise_linear,
     pool1d,
     root_mean_square,
     sequence_masking,
@@ -31,6 +30,7 @@ from bert4keras2.functional.losses import (
     multilabel_categorical_crossentropy,
     sparse_multilabel_categorical_crossentropy,
 )
+from bert4keras2.functional.piecewise import piecewise_linear
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.seeds import set_seed
 from bert4keras2.old_names import lookup

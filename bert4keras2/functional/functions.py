@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import keras
@@ -15,10 +14,10 @@ __all__ = [
     "attention_normalize",
     "batch_gather",
     "divisible_temporal_padding",
+    "hiding",
     "is_torch_tensor",
     "masked_mean",
     "most_negative",
-    "piecewise_linear",
     "pool1d",
     "root_mean_square",
     "sequence_masking",
@@ -173,11 +172,21 @@ def normalize_scores(scores, visible=None, method: str = "softmax", axis: int = 
         raise ValueError(f"Unknown normalization {method!r}; known are softmax, softmax_plus, squared_relu and none")
     if visible is not None:
         # Added, what hides keys has no part in gradients: two passes over the scores less than by selection.
-        low = ops.cast(most_negative(scores.dtype), scores.dtype)
-        scores = scores + ops.where(visible, ops.zeros_like(low), low)
+        scores = scores + hiding(visible, scores.dtype)
     if scores.shape[axis] == 1:
         return ops.ones_like(scores)  # a single key; softmax would warn
     return ops.softmax(scores, axis=axis)
+
+
+def hiding(visible, dtype):
+    """Return what is added to scores of a type so that hidden keys get no weight: 0, or the most negative number."""
+    low = most_negative(keras.backend.standardize_dtype(dtype))
+    if is_torch_tensor(visible):
+        import torch
+
+        return torch.where(visible, 0.0, low).to(dtype)  # Keras' would put the number on a GPU, and wait for it
+    low = ops.cast(low, dtype)
+    return ops.where(visible, ops.zeros_like(low), low)
 
 
 def _count(scores, visible, axis: int, floor: int):
@@ -319,38 +328,3 @@ def pool1d(x, pool_size: int, strides: int = 1, padding: str = "valid", data_for
 def root_mean_square(x, axis=None, keepdims: bool = False):
     """Return the square root of the mean of squares over `axis`."""
     return ops.sqrt(ops.mean(ops.square(x), axis=axis, keepdims=keepdims))
-
-
-def piecewise_linear(t, schedule: dict[int, float], from_zero: bool = True):
-    """Interpolate linearly between the points of a schedule.
-
-    Args:
-        t: step number, a scalar or tensor.
-        schedule: {step: value}; constant after the last step.
-        from_zero: start at (0, 0) unless the schedule has step 0; otherwise constant before the first step.
-
-    Returns:
-        float32 value(s) of the shape of `t`.
-
-    Raises:
-        ValueError: if the schedule is empty or has a negative step.
-    """
-    steps, values = schedule_points(schedule, from_zero)
-    t = ops.cast(t, "float32")
-    result = ops.full_like(t, values[0])
-    for (start, stop), (low, high) in zip(itertools.pairwise(steps), itertools.pairwise(values), strict=True):
-        line = low + (t - start) * ((high - low) / (stop - start))
-        result = ops.where(t >= start, line, result)
-    return ops.where(t >= steps[-1], ops.full_like(t, values[-1]), result)
-
-
-def schedule_points(schedule: dict[Any, float], from_zero: bool = True) -> tuple[list[int], list[float]]:
-    """Return the sorted steps and values of a piecewise linear schedule, (0, 0) first if asked for."""
-    if not schedule:
-        raise ValueError("A schedule needs at least one {step: factor} entry, such as {1000: 1, 20000: 0.1}")
-    points = sorted((int(step), float(value)) for step, value in schedule.items())
-    if points[0][0] < 0:
-        raise ValueError(f"A schedule counts steps from 0; found step {points[0][0]}")
-    if from_zero and points[0][0] != 0:
-        points.insert(0, (0, 0.0))
-    return [step for step, _ in points], [value for _, value in points]

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from bert4keras2.functional.functions import is_torch_tensor, most_negative
+from bert4keras2.functional.functions import hiding, is_torch_tensor
 from bert4keras2.functional.prepared import in_step
 
-__all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads", "writable"]
+__all__ = ["by_heads", "cut", "fused_attention", "merge_heads", "put_at", "split_heads", "takes_own_kernel", "writable"]
 
 # Set on tensors of PyTorch.
 WRITABLE, NUMBERS = "bert4keras2_writable", "bert4keras2_numbers"
@@ -80,7 +79,22 @@ def by_heads(x: Any) -> Any:
     return x.transpose(1, 2) if is_torch_tensor(x) else ops.swapaxes(x, 1, 2)
 
 
-def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scale: float, by_head: bool = False) -> Any:
+def takes_own_kernel(query: Any, key: Any, value: Any, *others: Any) -> bool:
+    """Whether PyTorch's kernel takes these tensors as they are; the others may be None."""
+    own = all(map(is_torch_tensor, (query, key, value))) and all(x is None or is_torch_tensor(x) for x in others)
+    return own and query.dtype == key.dtype == value.dtype
+
+
+def fused_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any,
+    mask: Any,
+    scale: float,
+    by_head: bool = False,
+    dropped: float = 0.0,
+) -> Any:
     """Return (B, T, H, D): attention without a tensor of all scores.
 
     Args:
@@ -90,9 +104,9 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
         mask: booleans instead, true where a query may look; a row without any looks at all keys alike.
         scale: factor of the scores.
         by_head: how keys and values lie.
+        dropped: share of the weights that is dropped, where `takes_own_kernel` holds.
     """
-    own = all(map(is_torch_tensor, (query, key, value))) and all(x is None or is_torch_tensor(x) for x in (bias, mask))
-    if not own or not query.dtype == key.dtype == value.dtype:
+    if not takes_own_kernel(query, key, value, bias, mask):
         key, value = map(by_heads, (key, value)) if by_head else (key, value)
         return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
     import torch
@@ -103,7 +117,7 @@ def fused_attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, scal
         bias = bias.to(query.dtype)
     key, value = (key, value) if by_head else (key.transpose(1, 2), value.transpose(1, 2))
     found = torch.nn.functional.scaled_dot_product_attention(
-        query.transpose(1, 2), key, value, attn_mask=bias, scale=scale
+        query.transpose(1, 2), key, value, attn_mask=bias, dropout_p=dropped, scale=scale
     )
     return found.transpose(1, 2)
 
@@ -113,11 +127,9 @@ def _as_numbers(mask: Any, dtype: Any) -> Any:
 
     In a step of decoding all blocks share a mask, which nobody writes into: the numbers stay with it.
     """
-    import torch
-
     found = getattr(mask, NUMBERS, None) if in_step() else None
     if found is None or found.dtype != dtype:
-        found = torch.where(mask, 0.0, most_negative(keras.backend.standardize_dtype(dtype))).to(dtype)
+        found = hiding(mask, dtype)
         if in_step():
             setattr(mask, NUMBERS, found)
     return found

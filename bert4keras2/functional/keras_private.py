@@ -3,9 +3,9 @@
 What other files need stands behind a function here. Names are overridden where a class has to answer to them:
 `_backend_apply_gradients` and `_get_variable_index` in optimizers/rules.py, `_backend_update_step` in
 optimizers/adam.py, `_purge_model_variables` and
-`_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` in training/model.py, `_run_through_graph` and
-`_maybe_warn_inputs_struct_mismatch` and `_should_torch_compile` in training/graph_runs.py; `SeedGenerator.next` and
-`DataAdapter` are public in all but export.
+`_jax_state_synced` in training/jax_steps.py, `_maybe_symbolic_build` and `_symbolic_build` in training/model.py,
+`_run_through_graph`, `_maybe_warn_inputs_struct_mismatch` and `_should_torch_compile` in training/graph_runs.py;
+`SeedGenerator.next` and `DataAdapter` are public in all but export.
 """
 
 from __future__ import annotations

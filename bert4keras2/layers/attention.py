@@ -8,7 +8,14 @@ import keras
 from keras import KerasTensor, ops
 
 from bert4keras2.functional.functions import most_negative, normalize_scores, rotate, scaled_matmul
-from bert4keras2.functional.head_axes import by_heads, fused_attention, merge_heads, put_at, split_heads
+from bert4keras2.functional.head_axes import (
+    by_heads,
+    fused_attention,
+    merge_heads,
+    put_at,
+    split_heads,
+    takes_own_kernel,
+)
 from bert4keras2.functional.prepared import JointProduct, prepared
 from bert4keras2.layers.base import register, serialize_initializer
 from bert4keras2.layers.classic_call import classic_inputs, hide_keys
@@ -43,6 +50,7 @@ def attend(
     by_head: bool = False,
     return_weights: bool = False,
     others: Any = (),
+    dropped: float = 0.0,
 ):
     """Scaled dot-product attention (Vaswani et al., arXiv:1706.03762) with the variants of the model families.
 
@@ -61,6 +69,7 @@ def attend(
         return_scores: also return the scores, scaled but before bias, mask and previous scores.
         by_head: keys and values are (B, H, S, D), as caches hold them: a step of generation then reads them in order.
         return_weights: also return the weights, before dropout.
+        dropped: share of the weights that a fused kernel may drop in place of `dropout`.
         others: [(mask, query, key), ...]: where a mask, which broadcasts to (B, H, T, S), is true, scores are the
             products of these (ReRoPE).
 
@@ -68,13 +77,14 @@ def attend(
         (B, T, H, Dv), or a tuple of that, (B, H, T, S) scores and (B, H, T, S) weights, as far as they are asked for.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    plain = normalization == "softmax" and relative is None and dropout is None and not (return_weights or others)
+    plain = normalization == "softmax" and relative is None and not (return_weights or others)
+    plain = plain and (dropout is None or (dropped > 0 and takes_own_kernel(query, key, value, bias, mask)))
     if plain and previous_scores is None and not return_scores and _prefers_fused(query, value):
         if bias is not None and mask is not None:
             # The fused kernel takes one of them.
             low = ops.cast(most_negative(query.dtype), query.dtype)
             bias, mask = ops.where(mask, ops.cast(bias, query.dtype), low), None
-        return fused_attention(query, key, value, bias, mask, scale, by_head)
+        return fused_attention(query, key, value, bias, mask, scale, by_head, dropped)
     value = value if by_head else ops.swapaxes(value, 1, 2)
     # Scores that nothing divides (T5) are large, and half precision would keep three digits of them.
     wide = (lambda x: ops.cast(x, "float32")) if scale == 1.0 else (lambda x: x)
@@ -287,13 +297,15 @@ class MultiHeadAttention(Extensible):
                 cache = write_cache(cache, key, value, index)
                 key, value = cache if filled else (key, value)
         query, key, others = (query, key, ()) if rerope is None else rerope_products(query, key, rerope, filled)
+        drops = training and self.attention_dropout
         given = Attended(key, value, attention_mask, bias, relative, previous_scores, others)
         result = attend(
             query,
             **(given if self.prefix is None else self.prefix.before(given, filled))._asdict(),
             scale=None if self.attention_scale and not self.key_norm else 1.0,
             normalization=self.normalization,
-            dropout=(lambda w: self._dropout(w, training=True)) if training and self.attention_dropout else None,
+            dropout=(lambda w: self._dropout(w, training=True)) if drops else None,
+            dropped=self.attention_dropout if drops and self._dropout.is_left_to_gpu(query) else 0.0,
             return_scores=self.return_attention_scores,
             by_head=filled,
             return_weights=return_weights,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from bert4keras2.functional.chance import KINDS, kept
+from bert4keras2.functional.functions import is_torch_tensor
 from bert4keras2.functional.registry import register
 from bert4keras2.layers.direct import DirectCalls
 
@@ -35,6 +36,11 @@ class Dropout(DirectCalls, keras.layers.Dropout):
             return super().call(inputs, training=training)
         seed = None if keras.backend.backend() == "torch" else self.seed_generator
         return inputs * kept(inputs, dropped, KINDS / (KINDS - dropped), seed)
+
+    def is_left_to_gpu(self, inputs: Any) -> bool:
+        """Whether PyTorch's own numbers on a GPU decide, as its fused attention draws them."""
+        plain = self.seed is None and self.noise_shape is None and is_torch_tensor(inputs)
+        return plain and inputs.device.type == "cuda"
 
     def _left_to_keras(self, inputs: Any) -> bool:
         """Whether Keras draws: where that is as fast (GPUs, torch.compile), or a seed was given to PyTorch."""

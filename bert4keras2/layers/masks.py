@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from bert4keras2.functional.functions import is_torch_tensor
 from bert4keras2.layers.base import Layer, register
 
 __all__ = ["AttentionMask", "causal_mask", "padding_mask", "unilm_mask"]
@@ -14,7 +15,10 @@ __all__ = ["AttentionMask", "causal_mask", "padding_mask", "unilm_mask"]
 def padding_mask(token_ids, pad_id: int = 0):
     """Return (B, S) booleans that are true at real positions: `pad_id` is padding, except at position 0."""
     first = ops.ones_like(token_ids[:, :1], dtype="bool")
-    return ops.concatenate([first, ops.not_equal(token_ids[:, 1:], pad_id)], axis=1)
+    rest = token_ids[:, 1:]
+    # Keras makes a tensor of the number, for which a GPU is waited for.
+    real = rest != pad_id if is_torch_tensor(rest) else ops.not_equal(rest, pad_id)
+    return ops.concatenate([first, real], axis=1)
 
 
 def causal_mask(query_positions, key_positions):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras2.functional.functions import piecewise_linear, schedule_points
+from bert4keras2.functional.piecewise import piecewise_linear, schedule_points
 from bert4keras2.functional.registry import register
 from bert4keras2.optimizers.rules import UpdateRule
 

@@ -9,7 +9,7 @@ import keras
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.functions import is_torch_tensor
 from bert4keras2.functional.graph_plan import GraphPlan
-from bert4keras2.training.compiled_pass import CompiledPass
+from bert4keras2.training.recorded import Recorded
 
 __all__ = ["PlannedRuns"]
 
@@ -19,32 +19,35 @@ class PlannedRuns:
 
     # In tuples, where neither Keras nor PyTorch looks for parts of the model.
     _plan: tuple[GraphPlan | None, ...] = (None,)
-    _pass: tuple[CompiledPass | None, ...] = (None,)
+    _records: tuple[Recorded | None, ...] = (None,)
 
-    def compile_pass(self, wanted: bool) -> None:
-        """Let `fit`, `evaluate` and `predict` call a functional model as one compiled function on PyTorch, or not.
+    def record_what_comes_again(self, wanted: bool) -> None:
+        """Let a functional model on PyTorch record its steps and passes, or not; it needs a GPU.
 
         Args:
             wanted: whether `compile` was asked for it.
         """
-        possible = keras.backend.backend() == "torch" and keras_private.is_functional(self)
-        self.__dict__["_pass"] = (CompiledPass(self) if wanted and possible else None,)
+        wanted = wanted and keras_private.is_functional(self) and is_on_gpu(self)
+        self.__dict__["_records"] = (Recorded(self) if wanted else None,)
 
-    def compiled_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what a call with these arguments returns by the compiled pass; None where there is none for it."""
-        if self._pass[0] is None or len(args) != 1 or kwargs.keys() - {"training"} or isinstance(args[0], dict):
-            return None  # Keras finds the inputs that a dictionary names
+    def recorded_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a call for inference returns by its record; None where there is none."""
+        records = self._records[0]
+        if records is None or len(args) != 1 or kwargs.keys() - {"training"} or kwargs.get("training"):
+            return None
         inputs = keras.tree.flatten(args[0])
         fit = len(inputs) == len(self.inputs) and not any(isinstance(x, keras.KerasTensor) for x in inputs)
-        if not fit or keras_private.in_stateless_scope():
+        # Keras finds the inputs that a dictionary names.
+        if not fit or isinstance(args[0], dict) or keras_private.in_stateless_scope():
             return None
         tensors = [keras.ops.convert_to_tensor(x, t.dtype) for x, t in zip(inputs, self.inputs, strict=True)]
         if any(x.ndim != len(t.shape) for x, t in zip(tensors, self.inputs, strict=True)):
             return None  # Keras makes it fit, or says what is wrong
-        return self._pass[0](tensors, bool(kwargs.get("training")))
+        return records.outputs(tensors)
 
     def _should_torch_compile(self) -> bool:
-        return self._pass[0] is None and super()._should_torch_compile()
+        # A step that is read by torch.compile breaks at a dozen places in two blocks, and is slower.
+        return not keras_private.is_functional(self) and super()._should_torch_compile()
 
     def _run_through_graph(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         others = len(args) > 1 or kwargs.keys() - {"operation_fn"}
@@ -65,6 +68,12 @@ class PlannedRuns:
         usual = isinstance(inputs, list | tuple) and isinstance(expected, list) and len(inputs) == len(expected)
         if not usual or not _are_tensors(inputs) or not all(isinstance(x, keras.KerasTensor) for x in expected):
             super()._maybe_warn_inputs_struct_mismatch(inputs, *args, **kwargs)
+
+
+def is_on_gpu(model: Any) -> bool:
+    """Whether PyTorch has the weights of a model on a GPU."""
+    variables = model.variables if keras.backend.backend() == "torch" else []
+    return bool(variables) and keras_private.raw_value(variables[0]).is_cuda
 
 
 def _are_tensors(values: list[Any]) -> bool:

@@ -13,6 +13,7 @@ import keras
 from bert4keras2.checkpoints.formats.keras3 import check_hdf5
 from bert4keras2.files import write_beside
 from bert4keras2.functional import keras_private
+from bert4keras2.functional.compiled import structure_version
 from bert4keras2.functional.registry import register
 from bert4keras2.functional.torch_tensors import forgiving
 from bert4keras2.keras_names import OLD_LOSSES
@@ -51,6 +52,8 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
 
     _feeding: Feeding | None = None
     _loss_transforms: tuple[LossTransform, ...] = ()
+    # For which structure a batch was seen by what `compile` was given.
+    _built_for: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
         keras_private.connect_inputs(args[0] if len(args) > 1 else kwargs.get("inputs"))
@@ -70,8 +73,8 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
     ) -> None:
         """Compile as keras.Model does; "auto" keeps XLA off on TensorFlow while input lengths vary.
 
-        On PyTorch, where "auto" compiles nothing, True has the pass of a functional model compiled, loss and optimizer
-        left out; it pays on GPUs.
+        On PyTorch, where "auto" compiles nothing, True has a GPU record steps of a functional model, and play them when
+        the shapes of a batch come for the third time; on a CPU it changes nothing.
 
         Losses and metrics may be methods of the model's layers (`crf.sparse_loss`); a saved model finds them again.
         What `sample_weight_mode` of Keras 2 said, the shape of sample weights says.
@@ -86,8 +89,9 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
             self._feeding.labels = None
         if jit_compile == "auto" and self._would_recompile():
             jit_compile = False
-        self.compile_pass(jit_compile is True)
+        self._built_for = None
         super().compile(jit_compile=jit_compile, **given)
+        self.record_what_comes_again(jit_compile is True)
         name_rate(self.optimizer)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -167,7 +171,7 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
         """Call the model as keras.Model does; on PyTorch, outputs for scripts can be read by NumPy."""
         if not _IN_LOOP.get():
             return forgiving(super().__call__(*args, **kwargs))
-        outputs = self.compiled_outputs(args, kwargs)
+        outputs = self.recorded_outputs(args, kwargs)
         return super().__call__(*args, **kwargs) if outputs is None else outputs
 
     @contextmanager
@@ -192,6 +196,14 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
             if self._is_built_before_tracing():
                 before_tracing.build_metrics(self, iterator, data_batch)
 
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # On PyTorch Keras registers all weights anew for each batch of train_on_batch.
+        known = keras.backend.backend() == "torch" and data_batch is not None
+        if known and self._built_for == structure_version():
+            return
+        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+        self._built_for = structure_version() if known else None
+
     def make_train_function(self, *args: Any, **kwargs: Any) -> Any:
         """Make what `fit` runs for a step, as keras.Model.make_train_function does."""
         if self._is_built_before_tracing():
@@ -212,9 +224,14 @@ class TrainingMethods(ClassicMethods, LastingValues, ExportMethod, PlannedRuns):
             return self._reported(train_with_transforms(self, self.loss_transforms, *args))
         if keras.backend.backend() != "torch":
             return self._reported(super().train_step(*args))
+        records = self._records[0]
+        return self._plain_step(*args) if records is None else records.step(self._plain_step, *args)
+
+    def _plain_step(self, data: Any) -> Any:
+        """Make Keras' step on PyTorch."""
         token = _IN_STEP.set((self, super().trainable_weights))
         try:
-            return super().train_step(*args)
+            return super().train_step(data)
         finally:
             _IN_STEP.reset(token)
 

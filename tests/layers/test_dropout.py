@@ -73,3 +73,21 @@ def test_as_keras_has_it():
     half = Dropout(0.5, dtype="bfloat16")
     found = half(keras.ops.ones((100, 100), dtype="bfloat16"), training=True)
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="other backends have no such kernel")
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_fused_kernel_drops_weights(masked):
+    """With values of one, an output is the sum of the weights: 1 without dropout, and on average with it."""
+    import torch
+
+    from bert4keras2.layers.attention import attend
+
+    query, key = (torch.randn(200, 6, 2, 4) for _ in range(2))
+    mask = torch.ones(200, 1, 1, 6, dtype=torch.bool) if masked else None
+    value = torch.ones(200, 6, 2, 4)
+    plain = attend(query, key, value, mask)
+    np.testing.assert_allclose(plain, 1, atol=1e-6)
+    dropped = attend(query, key, value, mask, dropout=lambda weights: weights * np.nan, dropped=0.5)[..., 0].numpy()
+    assert dropped.std() > 0.1
+    assert abs(dropped.mean() - 1) < 5 * dropped.std() / np.sqrt(dropped.size)
