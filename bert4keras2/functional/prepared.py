@@ -30,11 +30,14 @@ __all__ = [
 ]
 
 # A step over few rows waits for the matrices, and reading fewer bits of them is faster; over many rows it computes.
-FEW_ROWS = 16
+# Where numbers of 16 bits are made into 32 first, that takes longer than reading half as much saves, but for one row.
+FEW_ROWS, FEWEST_ROWS = 16, 1
 
 # From how many rows to how many, and from how many weights on, a packed matrix is faster; up to how many tokens of a
 # text are a step and no prompt; after how many such calls a matrix is packed, which takes as long as a few of them.
 PACKED_ROWS, PACKED_WEIGHTS, STEP_TOKENS, CALLS_BEFORE = (4, 64), 1_000_000, 8, 3
+# The same rows where the widest instructions of the processor have another bound, by PyTorch's name of them.
+PACKED_ROWS_OF = {"AVX2": (1, 64)}
 
 Function = Callable[[Any], Any]
 
@@ -116,6 +119,7 @@ def product(matrix: Any, bias: Any = None) -> Function:
 
     A large matrix is packed for steps of a few rows, a copy of it, in the third of them.
     """
+    from torch.backends.cpu import get_cpu_capability
     from torch.nn.functional import linear
 
     def usual(x: Any) -> Any:
@@ -123,7 +127,8 @@ def product(matrix: Any, bias: Any = None) -> Function:
 
     if matrix.numel() < PACKED_WEIGHTS:
         return usual
-    least, most = (rows * matrix.shape[1] for rows in PACKED_ROWS)
+    rows = PACKED_ROWS_OF.get(get_cpu_capability(), PACKED_ROWS)
+    least, most = (count * matrix.shape[1] for count in rows)
     calls, packed = 0, None
 
     def function(x: Any) -> Any:
@@ -145,18 +150,19 @@ def narrow_product(matrix: Any, bias: Any = None) -> Function:
     """Return the same for few rows, with the matrix in bfloat16.
 
     Products are summed in float32 and rounded to bfloat16 once, as the matrix and what it is multiplied with are: three
-    digits of each are left.
+    digits of each are left. Where a processor does not multiply such numbers, that is faster for one row alone.
     """
     import torch
 
-    narrow, width = matrix.to(torch.bfloat16), matrix.shape[1]
+    narrow, few = matrix.to(torch.bfloat16), FEW_ROWS
     multiply = packed_product(narrow)
     if multiply is None:
-        multiply = functools.partial(torch.nn.functional.linear, weight=narrow.contiguous())
+        multiply, few = functools.partial(torch.nn.functional.linear, weight=narrow.contiguous()), FEWEST_ROWS
+    whole, limit = product(matrix, bias), few * matrix.shape[1]
 
     def function(x: Any) -> Any:
-        if x.numel() > FEW_ROWS * width:
-            return None
+        if x.numel() > limit:
+            return whole(x)
         found = multiply(x.to(torch.bfloat16)).to(x.dtype)
         return found if bias is None else found + bias.to(x.dtype)
 

@@ -23,6 +23,7 @@ from bert4keras2.functional import prepared
 
 PROMPT, TOKENS = 20, 32
 WAYS = {
+    "1 prompt": {"strategy": "greedy"},
     "4 prompts": {"strategy": "greedy"},
     "10 samples": {"strategy": "sample", "num_return": 10, "top_k": 50, "seed": 1},
     "beam of 4": {"strategy": "beam", "num_beams": 4},

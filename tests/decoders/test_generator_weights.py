@@ -10,6 +10,7 @@ from keras import ops
 
 from bert4keras2.decoders import Generator
 from bert4keras2.decoders.faster import weights
+from bert4keras2.functional import prepared
 from bert4keras2.functional.prepared import JointProduct
 from bert4keras2.snippets.arrays import softmax
 
@@ -20,8 +21,9 @@ IDS, LENGTHS = np.array([[7, 5, 9, 31], [12, 4, 8, 0]], "int32"), [4, 3]
 @pytest.mark.backend
 @pytest.mark.skipif(not TORCH, reason="PyTorch has these products")
 @pytest.mark.parametrize("name", ["roformer-lm", "gpt2-lm"])
-def test_logits(name):
+def test_logits(name, monkeypatch):
     """Close by the digits that bfloat16 keeps, and not equal; new weights count at once; own weights stay."""
+    monkeypatch.setattr(prepared, "FEWEST_ROWS", prepared.FEW_ROWS)  # on all processors alike
     model = build(name)
     before = [ops.convert_to_numpy(v).copy() for v in model.model.weights]
     plain, narrow = Generator(model, end_id=3), Generator(model, end_id=3, weights="bfloat16")
@@ -46,6 +48,23 @@ def test_logits(name):
     kernel = next(v for v in model.model.weights if v.path.endswith("0-FeedForward/i0_dense/kernel"))
     kernel.assign(ops.convert_to_numpy(kernel) * 2)
     assert np.abs(logits(narrow) - old).max() > 0.01 and apart() < 0.1
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(not TORCH, reason="PyTorch has these products")
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_rows_that_are_few(multiplies, monkeypatch):
+    """Rounded up to 16 rows where a processor multiplies such numbers, and one row elsewhere; above, nothing is."""
+    import torch
+
+    product = (lambda matrix: lambda x: x @ matrix.t()) if multiplies else (lambda matrix: None)
+    monkeypatch.setattr(prepared, "packed_product", product)
+    matrix, bias = torch.randn(8, 5), torch.randn(8)
+    function = prepared.narrow_product(matrix, bias)
+    for rows in (1, 2, 16, 17):
+        x = torch.randn(rows, 1, 5)
+        apart = (function(x) - (x @ matrix.t() + bias)).abs().max()
+        assert (apart > 1e-4) == (rows <= (16 if multiplies else 1))
 
 
 @pytest.mark.backend

@@ -46,9 +46,11 @@ def test_types_that_it_does_not_have():
     assert packed.packed_product(draws(8, 8, dtype="float64")) is None
 
 
-def test_from_which_call_on(monkeypatch):
-    """The third step of a few rows packs; one row, many rows, prompts and small matrices never do."""
-    made = []
+@pytest.mark.parametrize("processor", ["AVX512", "AVX2"])
+def test_from_which_call_on(processor, monkeypatch):
+    """The third step of a few rows packs; many rows, prompts, small matrices, and one row on some, never do."""
+    made, one = [], (1, 1, 8) if processor != "AVX2" else (100, 1, 8)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: processor)
     monkeypatch.setattr(prepared, "packed_product", lambda *weights: made.append(1) or packed.packed_product(*weights))
     matrix, bias = draws(16, 8), draws(16)
     small = prepared.product(matrix, bias)
@@ -56,12 +58,12 @@ def test_from_which_call_on(monkeypatch):
         small(draws(8, 1, 8))
     monkeypatch.setattr(prepared, "PACKED_WEIGHTS", 100)
     function = prepared.product(matrix, bias)
-    for shape in ((1, 1, 8), (100, 1, 8), (1, 20, 8)):
+    for shape in (one, (100, 1, 8), (1, 20, 8)):
         for _ in range(4):
             function(draws(*shape))
     assert not made
     for call in range(5):
-        x = draws(4 + call, 1, 8)
+        x = draws((1 if processor == "AVX2" else 4) + call, 1, 8)
         want = x @ matrix.t() + bias
         np.testing.assert_allclose(function(x), want, atol=1e-5)
         assert len(made) == (call >= 2)
