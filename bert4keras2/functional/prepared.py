@@ -17,6 +17,7 @@ from bert4keras2.functional.packed import packed_product
 
 __all__ = [
     "JointProduct",
+    "Packing",
     "PreparedLayers",
     "Recipe",
     "TableFunction",
@@ -24,22 +25,43 @@ __all__ = [
     "in_step",
     "narrow_product",
     "normalization",
+    "packing_of_text",
     "prepared",
     "preparing",
     "product",
+    "state_of",
 ]
 
 # A step over few rows waits for the matrices, and reading fewer bits of them is faster; over many rows it computes.
 # Where numbers of 16 bits are made into 32 first, that takes longer than reading half as much saves, but for one row.
 FEW_ROWS, FEWEST_ROWS = 16, 1
 
-# From how many rows to how many, and from how many weights on, a packed matrix is faster; up to how many tokens of a
-# text are a step and no prompt; after how many such calls a matrix is packed, which takes as long as a few of them.
-PACKED_ROWS, PACKED_WEIGHTS, STEP_TOKENS, CALLS_BEFORE = (4, 64), 1_000_000, 8, 3
-# The same rows where the widest instructions of the processor have another bound, by PyTorch's name of them.
-PACKED_ROWS_OF = {"AVX2": (1, 64)}
+# After how many calls that a packed matrix would serve it is packed, which takes as long as a few of them.
+CALLS_BEFORE = 3
 
 Function = Callable[[Any], Any]
+
+
+class Packing(NamedTuple):
+    """For which calls a packed matrix is faster than one as it lies.
+
+    Attributes:
+        least: number of rows.
+        most: number of rows.
+        weights: least number of them.
+        tokens: of a text, at most.
+    """
+
+    least: int
+    most: int
+    weights: int
+    tokens: int
+
+
+# Of the steps of a decoder and of passes over one text, by PyTorch's name of a processor's widest instructions. Where
+# nothing is said of a text, a copy of the matrices was not found worth its memory.
+STEPS, STEPS_OF = Packing(4, 64, 1_000_000, 8), {"AVX2": Packing(1, 64, 1_000_000, 8)}
+TEXT_OF = {"AVX2": Packing(1, 128, 500_000, 128)}
 
 # {id of a layer: its function}, in the context of a call. Each thread has its own.
 _FUNCTIONS: ContextVar[dict[int, Function]] = ContextVar("functions", default={})  # noqa: B039 (not changed)
@@ -98,7 +120,7 @@ class PreparedLayers:
         found = {}
         for layer, variables, make in self._recipes():
             tensors = [variable.value for variable in variables]
-            state = [_state(tensor) for tensor in tensors]
+            state = [state_of(tensor) for tensor in tensors]
             key = id(layer)
             if key not in self._kept or self._kept[key][0] != state:
                 self._kept[key] = state, make(*(tensor.detach() for tensor in tensors))
@@ -106,7 +128,7 @@ class PreparedLayers:
         return found
 
 
-def _state(tensor: Any) -> tuple[Any, ...]:
+def state_of(tensor: Any) -> tuple[Any, ...]:
     """Return what differs when a tensor has other values.
 
     PyTorch counts its changes in place, which is how variables are assigned and trained, but in inference mode.
@@ -114,26 +136,39 @@ def _state(tensor: Any) -> tuple[Any, ...]:
     return tensor.data_ptr(), None if tensor.is_inference() else tensor._version, tuple(tensor.shape)
 
 
-def product(matrix: Any, bias: Any = None) -> Function:
+@functools.cache
+def packing_of_text() -> Packing | None:
+    """Return for which passes over a text this processor has packed matrices, None for none."""
+    from torch.backends.cpu import get_cpu_capability
+
+    return TEXT_OF.get(get_cpu_capability())
+
+
+def product(matrix: Any, bias: Any = None, packing: Packing | None = None) -> Function:
     """Return the function from (..., K) to (..., N) of a matrix (N, K) and a bias (N,).
 
-    A large matrix is packed for steps of a few rows, a copy of it, in the third of them.
+    A large matrix is packed for calls of a few rows, a copy of it, in the third of them.
+
+    Args:
+        matrix, bias: tensors.
+        packing: which calls these are; those of a decoder's steps if None.
     """
     from torch.backends.cpu import get_cpu_capability
     from torch.nn.functional import linear
 
+    packing = packing or STEPS_OF.get(get_cpu_capability(), STEPS)
+
     def usual(x: Any) -> Any:
         return linear(x, matrix, bias) if x.dtype is matrix.dtype else None
 
-    if matrix.numel() < PACKED_WEIGHTS:
+    if matrix.numel() < packing.weights:
         return usual
-    rows = PACKED_ROWS_OF.get(get_cpu_capability(), PACKED_ROWS)
-    least, most = (count * matrix.shape[1] for count in rows)
+    least, most = (count * matrix.shape[1] for count in packing[:2])
     calls, packed = 0, None
 
     def function(x: Any) -> Any:
         nonlocal calls, packed
-        few = least <= x.numel() <= most and (x.ndim < 3 or x.shape[-2] <= STEP_TOKENS)
+        few = least <= x.numel() <= most and (x.ndim < 3 or x.shape[-2] <= packing.tokens)
         if not few or x.dtype is not matrix.dtype:
             return usual(x)
         if packed is not None:

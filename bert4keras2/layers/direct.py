@@ -13,7 +13,7 @@ import keras
 
 from bert4keras2.functional import keras_private
 from bert4keras2.functional.functions import ON_TORCH
-from bert4keras2.functional.prepared import prepared
+from bert4keras2.functional.prepared import packing_of_text, prepared, product, state_of
 
 __all__ = ["DirectCalls", "InnerDense", "is_plain", "is_plain_list", "usual_type"]
 
@@ -99,6 +99,9 @@ class DirectCalls:
 class InnerDense(keras.layers.Dense):
     """A Dense layer within another layer."""
 
+    # What its weights were, and the product that was made of them.
+    _product: tuple[Any, Any] = (None, None)
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         function = None if args or kwargs else prepared(self)
         output = None if function is None else function(inputs)
@@ -114,8 +117,21 @@ class InnerDense(keras.layers.Dense):
         weights = keras_private.torch_values(inputs, keras_private.raw_kernel(self), *bias)
         if dtype != "float32":
             weights = [weight.to(inputs.dtype) for weight in weights]
-        output = torch.nn.functional.linear(inputs, weights[0].t(), *weights[1:])
+        output = None if dtype != "float32" or torch.is_grad_enabled() else self._packed(inputs, *weights)
+        output = torch.nn.functional.linear(inputs, weights[0].t(), *weights[1:]) if output is None else output
         return output if self.activation is None else self.activation(output)
+
+    def _packed(self, inputs: Any, kernel: Any, *bias: Any) -> Any:
+        """Return the product of one text by a packed copy of the matrix, where that is faster; else None."""
+        packing = packing_of_text()
+        if packing is None or inputs.numel() > packing.most * kernel.shape[0] or kernel.numel() < packing.weights:
+            return None
+        state, function = self._product
+        found = [state_of(weight) for weight in (kernel, *bias)]
+        if state != found:
+            function = product(kernel.detach().t(), *(weight.detach() for weight in bias), packing=packing)
+            self.__dict__["_product"] = (found, function)  # where neither Keras nor PyTorch looks for parts
+        return function(inputs)
 
 
 def is_plain_list(value: Any, dtype: str) -> bool:

@@ -6,6 +6,7 @@ are variables, which it reads and writes where they are; what Python alone knows
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class Recorded:
     """
 
     def __init__(self, model: Any):
-        self._model, self._is_busy = model, False
+        self._model, self._is_busy, self._lock = model, False, threading.RLock()
         self._device = keras_private.raw_value(model.variables[0]).device
         self._begin()
 
@@ -98,12 +99,23 @@ class Recorded:
     ) -> Any:
         """Return what `result` makes of a function's values for nested data; None where there is no record."""
         leaves = [(path, leaf) for path, leaf in keras.tree.flatten_with_path(data) if leaf is not None]
-        if self._is_busy or not all(isinstance(leaf, np.ndarray) or is_torch_tensor(leaf) for _, leaf in leaves):
+        if not all(_is_array(leaf) for _, leaf in leaves):
             return None
-        if self._has_changed():
-            self._begin()
+        with self._lock:  # records read and write the same memory
+            return None if self._is_busy else self._played(kind, function, data, leaves, result)
+
+    def _played(
+        self,
+        kind: str,
+        function: Callable[[Any], list[Any]],
+        data: Any,
+        leaves: list[tuple[Any, Any]],
+        result: Callable[[list[Any]], Any],
+    ) -> Any:
         import torch
 
+        if self._has_changed():
+            self._begin()
         tensors = [torch.as_tensor(leaf) for _, leaf in leaves]
         shapes = tuple((path, tensor.dtype, tensor.shape) for (path, _), tensor in zip(leaves, tensors, strict=True))
         key = kind, *shapes
@@ -155,3 +167,8 @@ class Recorded:
         """Return where variables have their values, and whether they learn."""
         values = map(keras_private.raw_value, self._variables)
         return [(value.data_ptr(), value.requires_grad) for value in values]
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is a tensor, or can be one."""
+    return is_torch_tensor(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")

@@ -56,7 +56,8 @@ def test_from_which_call_on(processor, monkeypatch):
     small = prepared.product(matrix, bias)
     for _ in range(4):
         small(draws(8, 1, 8))
-    monkeypatch.setattr(prepared, "PACKED_WEIGHTS", 100)
+    monkeypatch.setattr(prepared, "STEPS", prepared.STEPS._replace(weights=100))
+    monkeypatch.setattr(prepared, "STEPS_OF", {"AVX2": prepared.STEPS_OF["AVX2"]._replace(weights=100)})
     function = prepared.product(matrix, bias)
     for shape in (one, (100, 1, 8), (1, 20, 8)):
         for _ in range(4):
@@ -75,6 +76,11 @@ def test_generation(name, there, monkeypatch):
     """Beams are what they are without, where PyTorch has these products and where not; new weights count."""
     if not there:
         monkeypatch.setattr(packed, "_available", lambda dtype: False)
+
+    def pack_from(weights):
+        monkeypatch.setattr(prepared, "STEPS", prepared.Packing(4, 64, weights, 8))
+        monkeypatch.setattr(prepared, "STEPS_OF", {})
+
     model = build(name)
     generator = Generator(model, end_id=(), **({"start_id": 1} if name == "t5.1.1" else {}))
 
@@ -87,13 +93,43 @@ def test_generation(name, there, monkeypatch):
 
     plain = beams()
     generator.engine._prepared._kept.clear()
-    monkeypatch.setattr(prepared, "PACKED_WEIGHTS", 1)
+    pack_from(1)
     same(beams(), plain)
     same(beams(), plain)
     kernel = next(v for v in model.model.weights if v.path.endswith("0-FeedForward/o_dense/kernel"))
     kernel.assign(kernel.numpy() * 3)
     changed = beams()
     generator.engine._prepared._kept.clear()
-    monkeypatch.setattr(prepared, "PACKED_WEIGHTS", 10**9)
+    pack_from(10**9)
     same(changed, beams())
     assert [line.score for line in changed] != [line.score for line in plain]
+
+
+@pytest.mark.parametrize("family", ["bert-encoder", "roformer_v2-encoder"])
+def test_one_text(family, monkeypatch):
+    """A model's answer to few rows is what it is without, before packing, after it, and with other weights."""
+    model = build(family).model
+    x = [np.array([[7, 5, 9, 31, 2]]), np.zeros((1, 5), "int32")][: len(model.inputs)]
+    plain = model.predict(x, verbose=0)
+    made = []
+    monkeypatch.setattr(prepared, "packed_product", lambda *weights: made.append(1) or packed.packed_product(*weights))
+    for packing in (None, prepared.Packing(1, 128, 1, 128)):
+        monkeypatch.setattr("bert4keras2.layers.direct.packing_of_text", lambda packing=packing: packing)
+        for _ in range(prepared.CALLS_BEFORE + 2):
+            np.testing.assert_allclose(model.predict(x, verbose=0), plain, atol=1e-4)
+        assert bool(made) == (packing is not None)
+    count = len(made)
+    kernel = next(v for v in model.weights if v.path.endswith("0-FeedForward/o_dense/kernel"))
+    kernel.assign(kernel.numpy() * 3)
+    changed = [model.predict(x, verbose=0) for _ in range(prepared.CALLS_BEFORE + 1)]
+    assert len(made) == count + 1, "one matrix has changed"
+    monkeypatch.setattr("bert4keras2.layers.direct.packing_of_text", lambda: None)
+    for found in changed:
+        np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-4)
+    assert np.abs(changed[0] - plain).max() > 1e-3
+
+
+def test_a_pass_that_learns_packs_nothing(monkeypatch):
+    model = build("bert-lm").model
+    monkeypatch.setattr("bert4keras2.layers.direct.packing_of_text", lambda: pytest.fail("gradients would be lost"))
+    model([np.array([[7, 5]]), np.zeros((1, 2))][: len(model.inputs)])
