@@ -100,8 +100,12 @@ def test_search_equals_brute_force(metric, block, top_k, monkeypatch):
     scores, indices = search(queries, MIXED, top_k, metric)
     assert scores.shape == indices.shape == (5, k) and scores.dtype == np.float32
     order = np.argsort(-everything, axis=1)[:, :k]
-    np.testing.assert_allclose(scores, np.take_along_axis(everything, order, 1), atol=1e-4 if metric == "dot" else 1e-6)
-    np.testing.assert_array_equal(indices, order)
+    near = {"atol": 1e-4 if metric == "dot" else 1e-6}
+    np.testing.assert_allclose(scores, np.take_along_axis(everything, order, 1), **near)
+    # Two vectors that are as near but for rounding may change places: products of blocks sum in another order.
+    np.testing.assert_allclose(scores, np.take_along_axis(everything, indices, 1), **near)
+    assert all(len(set(row)) == k for row in indices.tolist())
+    assert np.all(np.diff(scores) <= 0)
     one = search(queries[0], MIXED, top_k, metric)
     assert one[0].shape == (k,)
     np.testing.assert_array_equal(one[1], indices[0])
