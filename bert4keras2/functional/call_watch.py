@@ -54,7 +54,7 @@ def _watch_class() -> type:
 
         def __torch_function__(self, function, types, args=(), kwargs=None):
             kwargs = kwargs or {}
-            if function in makers and not isinstance(args[0], torch.Tensor):
+            if function in makers and args and not isinstance(args[0], torch.Tensor):
                 return self._constant(function, args, kwargs)
             if function is torch.full and isinstance(kwargs.get("fill_value"), torch.Tensor):
                 return _full(**kwargs)
