@@ -141,8 +141,9 @@ class Recorded:
 
     def _keep(self, key: Any, record: CudaRecord, result: Callable[[list[Any]], Any]) -> None:
         """Make a record and keep it, where that can be."""
+        pool, self._pool = self._pool, None  # a record that breaks off is within it for good
         try:
-            is_made = record.make(self._pool)
+            is_made = record.make(pool)
         except NotRecordableError as error:
             kind, name = key[0], self._model.name
             self.problems[kind] = str(error)

@@ -237,3 +237,28 @@ def test_a_factor_is_read():
     with call_watch() as watch:
         torch.add(torch.ones(1), torch.ones(1), alpha=torch.tensor(2))
     assert "reads a tensor (add)" in watch.problem
+
+
+def test_what_breaks_off_leaves_no_memory_to_share(recorder, monkeypatch):
+    """A record of a pass after one of a step that broke off is made in memory of its own."""
+    model, pools = classifier(True), []
+    make = recorded.CudaRecord.make
+    monkeypatch.setattr(recorded.CudaRecord, "make", lambda self, pool=None: pools.append(pool) or make(self, pool))
+
+    def predict(length):
+        for _ in range(OFTEN):
+            model.predict_on_batch(rows(2, length)[0])
+
+    def broken(self, pool=None):
+        pools.append(pool)
+        raise cuda_record.NotRecordableError("no")
+
+    predict(5)
+    predict(6)
+    with monkeypatch.context() as breaking, pytest.warns(UserWarning, match="not recorded"):
+        breaking.setattr(recorded.CudaRecord, "make", broken)
+        for _ in range(OFTEN):
+            model.train_on_batch(*rows(2, 5))
+    predict(7)
+    assert [pool is None for pool in pools] == [True, False, False, True]
+    assert len(model._records[0]._made) == 3
